@@ -108,7 +108,7 @@ impl Chunk {
     }
 }
 
-/// One item for each of a range of consecutive transactions.
+/// A table with one item per transaction of a contiguous range.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PerTx<T> {
     first: TxIndex,
@@ -122,17 +122,17 @@ impl<T> PerTx<T> {
     }
 
     /// Returns the position of `tx` in `items`; out of range for a transaction below `first`.
-    const fn place(&self, tx: TxIndex) -> usize {
+    const fn position(&self, tx: TxIndex) -> usize {
         tx.position().wrapping_sub(self.first.position())
     }
 
     pub(crate) fn get(&self, tx: TxIndex) -> Option<&T> {
-        self.items.get(self.place(tx))
+        self.items.get(self.position(tx))
     }
 
     pub(crate) fn get_mut(&mut self, tx: TxIndex) -> Option<&mut T> {
-        let place = self.place(tx);
-        self.items.get_mut(place)
+        let position = self.position(tx);
+        self.items.get_mut(position)
     }
 
     /// Returns the first transaction of the range.
@@ -151,8 +151,8 @@ impl<T> PerTx<T> {
         &mut self,
     ) -> impl DoubleEndedIterator<Item = (TxIndex, &mut T)> + ExactSizeIterator {
         let first = self.first.position();
-        let at =
-            move |(place, item)| (TxIndex(u32::try_from(first + place).unwrap_or(u32::MAX)), item);
-        self.items.iter_mut().enumerate().map(at)
+        let with_tx =
+            move |(at, item)| (TxIndex(u32::try_from(first + at).unwrap_or(u32::MAX)), item);
+        self.items.iter_mut().enumerate().map(with_tx)
     }
 }

@@ -1,7 +1,7 @@
-//! Braid executes the transactions of an EVM block on several cores and returns exactly what
-//! executing them one by one would return: outcomes, gas, logs, receipts, requests, and the state
-//! changes with their reverts. This holds for any number of workers and any schedule, and every
-//! block terminates.
+//! Braid executes the transactions of an EVM block on several cores and returns the result of
+//! sequential execution: outcomes, gas, logs, receipts, requests, and the state changes with their
+//! reverts. The result is the same for any number of workers and any schedule, and every block
+//! terminates.
 //!
 //! ```
 //! # #[cfg(feature = "evm")] {
@@ -85,7 +85,7 @@ pub mod runtime;
 pub mod schedule;
 pub(crate) mod spans;
 pub(crate) mod sync;
-#[cfg_attr(not(feature = "evm"), allow(dead_code, reason = "most decide in the Ethereum layer"))]
+#[cfg_attr(not(feature = "evm"), allow(dead_code, reason = "most are used by the Ethereum layer"))]
 pub(crate) mod thresholds;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod trace;

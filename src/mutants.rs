@@ -1,10 +1,10 @@
-//! Seeded bugs, for the tests that must notice them: `docs/SEEDED_BUGS.md` says what each does.
+//! Seeded bugs, which tests must detect: `docs/SEEDED_BUGS.md` describes each.
 //!
-//! Code asks `mutant!(Name)` where it would go wrong. Without the feature `mutants` the answer is
-//! the constant `false`. With it, the answer depends on the thread: a test seeds a bug with
-//! `seed`, and worker threads get the bug of the caller with each task, so that tests of one
-//! process do not disturb each other. All fibers of a simulation and all threads of a loom story
-//! run on one thread. The threads of `AsyncExecutor` and of `alloy`'s executor get no bug.
+//! `mutant!(Name)` marks the code that a bug breaks. Without the feature `mutants` it is the
+//! constant `false`. With the feature, it depends on the thread, so that tests of one process do
+//! not disturb each other: a test seeds a bug with `seed`, and worker threads inherit the bug of
+//! the caller with each task. All fibers of a simulation and all threads of a loom test run on one
+//! thread. The threads of `AsyncExecutor` and of `alloy`'s executor inherit no bug.
 
 /// Whether the seeded bug `Name`, or one of `Name | Other`, is active.
 #[cfg(feature = "mutants")]
@@ -25,9 +25,9 @@ macro_rules! mutant {
 #[cfg(feature = "mutants")]
 pub use active::{Bug, Seeded, active, seed};
 
-/// Returns `body` with the seeded bug of this thread, to run on another one.
+/// Wraps `body` so that it runs with the seeded bug of this thread on another thread.
 #[cfg(feature = "evm")]
-pub(crate) fn inherited<R>(body: impl FnOnce() -> R) -> impl FnOnce() -> R {
+pub(crate) fn inherit_bug<R>(body: impl FnOnce() -> R) -> impl FnOnce() -> R {
     #[cfg(feature = "mutants")]
     let bug = active();
     move || {
@@ -71,15 +71,15 @@ mod active {
     /// Makes `bug` the bug of this thread until the guard is dropped; `None` means no bug.
     #[must_use = "the bug is active as long as the guard lives"]
     pub fn seed(bug: impl Into<Option<Bug>>) -> Seeded {
-        Seeded { before: ACTIVE.replace(bug.into()), _here: PhantomData }
+        Seeded { before: ACTIVE.replace(bug.into()), _not_send: PhantomData }
     }
 
-    /// Restores the bug that the thread had before [`seed`].
+    /// Guard that restores the bug that the thread had before [`seed`].
     #[derive(Debug)]
     pub struct Seeded {
         before: Option<Bug>,
-        /// The guard stays on its thread.
-        _here: PhantomData<*const ()>,
+        /// Keeps the guard on its thread.
+        _not_send: PhantomData<*const ()>,
     }
 
     impl Drop for Seeded {

@@ -11,7 +11,7 @@ macro_rules! span {
             new!(target: "braid", Level::$level, $name $($fields)*).entered()
         };
         #[cfg(not(feature = "tracing"))]
-        let span = $crate::spans::Off;
+        let span = $crate::spans::NoSpan;
         span
     }};
 }
@@ -19,15 +19,15 @@ pub(crate) use span;
 
 /// A span in a build without the feature.
 #[cfg(not(feature = "tracing"))]
-pub(crate) struct Off;
+pub(crate) struct NoSpan;
 
 /// The span of the thread that sets up a block; the spans of all workers are its children.
-pub(crate) struct Parent {
+pub(crate) struct ParentSpan {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
 }
 
-impl Parent {
+impl ParentSpan {
     /// Returns the current span of the calling thread.
     pub(crate) fn current() -> Self {
         Self {
@@ -45,14 +45,14 @@ impl Parent {
     /// Does nothing.
     #[cfg(not(feature = "tracing"))]
     #[expect(clippy::unused_self, reason = "with the feature it is used")]
-    pub(crate) const fn enter(&self) -> Off {
-        Off
+    pub(crate) const fn enter(&self) -> NoSpan {
+        NoSpan
     }
 }
 
-/// A build without the feature pays nothing.
+// Spans cost nothing in a build without the feature.
 #[cfg(not(feature = "tracing"))]
 const _: () = {
-    assert!(size_of::<Off>() == 0 && size_of::<Parent>() == 0);
-    assert!(!core::mem::needs_drop::<Off>() && !core::mem::needs_drop::<Parent>());
+    assert!(size_of::<NoSpan>() == 0 && size_of::<ParentSpan>() == 0);
+    assert!(!core::mem::needs_drop::<NoSpan>() && !core::mem::needs_drop::<ParentSpan>());
 };

@@ -1,7 +1,7 @@
 //! A log of the events of a block, in the order of their tickets, for replays in tests.
 //!
-//! It is compiled in with the feature `trace` and records only if the caller switches it on.
-//! Without the feature, logs and tickets have no size and events are not constructed.
+//! The feature `trace` compiles it in; it records only if the caller enables it. Without the
+//! feature, logs and tickets have no size and events are not constructed.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -71,10 +71,10 @@ impl<E> Log<E> {
         on
     }
 
-    /// Records an event, which is constructed only if the log records. Events noted under a lock
+    /// Records an event, which is constructed only if the log records. Events recorded under a lock
     /// are in the order of that lock.
     #[inline]
-    pub(crate) fn note(&self, event: impl FnOnce() -> E) -> Ticket {
+    pub(crate) fn record(&self, event: impl FnOnce() -> E) -> Ticket {
         #[cfg(all(feature = "trace", not(braid_loom)))]
         if let Some(events) = &self.events {
             let event = event();
@@ -87,7 +87,7 @@ impl<E> Log<E> {
         Ticket::default()
     }
 
-    /// Moves the recorded events into a new log, and leaves this one empty.
+    /// Moves the recorded events into a new log, which leaves this one empty.
     pub(crate) fn take(&self) -> Self {
         #[cfg(all(feature = "trace", not(braid_loom)))]
         if let Some(events) = &self.events {
@@ -97,7 +97,7 @@ impl<E> Log<E> {
         Self::off()
     }
 
-    /// Returns the recorded events, in the order in which they were noted.
+    /// Returns the events in the order in which they were recorded.
     #[must_use]
     pub fn into_events(self) -> Vec<(Ticket, E)> {
         #[cfg(all(feature = "trace", not(braid_loom)))]
@@ -114,6 +114,6 @@ impl<E> fmt::Debug for Log<E> {
     }
 }
 
-/// A build without the feature pays nothing.
+// Logs cost nothing in a build without the feature.
 #[cfg(not(feature = "trace"))]
 const _: () = assert!(size_of::<Log<String>>() == 0 && size_of::<Ticket>() == 0);

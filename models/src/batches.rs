@@ -1,5 +1,5 @@
-//! The owner's side of private batches: their results, an index of committed writes, and a separate
-//! history from which the model recomputes the commit rule.
+//! The owner's state of private batches: their results, an index of committed writes, and a
+//! separate history, from which the model recomputes the commit rule.
 
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::protocol::{BatchReport, Job};
@@ -9,7 +9,7 @@ use braid_evm::protocol::{BatchReport, Job};
 pub struct PrivateRun {
     /// The transaction.
     pub tx: usize,
-    /// The value it was computed from.
+    /// The value that the transaction read.
     pub value: u8,
     /// The location read from the snapshot, if any.
     pub read: Option<usize>,
@@ -17,20 +17,20 @@ pub struct PrivateRun {
     pub written: Option<(usize, u8)>,
 }
 
-/// Consecutive transactions that commit together.
+/// Contiguous transactions that commit together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     /// The transactions.
     pub txs: Chunk,
     /// Their results.
     pub runs: Vec<PrivateRun>,
-    /// For each location, whether the batch has accessed it up to the end of the group.
+    /// Whether the batch has accessed each location up to the end of the group.
     pub accessed: [bool; crate::LOCATIONS],
 }
 
 /// Results of the last run of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ran {
+pub struct BatchResults {
     /// The job that ran.
     pub job: Job,
     /// Groups that are not committed yet.
@@ -50,12 +50,12 @@ pub struct Committed {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batches {
     /// Results of the last run, by batch.
-    pub ran: Vec<Option<Ran>>,
-    /// One more than the incarnation that was started last, by batch.
+    pub ran: Vec<Option<BatchResults>>,
+    /// One more than the last started incarnation, by batch.
     claims: Vec<u32>,
     /// The owner's index of committed writes, as (transaction, location, batch).
     index: Vec<(usize, usize, BatchId)>,
-    /// Number of transactions that earlier rounds have committed.
+    /// Number of transactions that earlier segments have committed.
     first: usize,
     /// Committed transactions, by index.
     pub history: Vec<Committed>,
@@ -63,8 +63,8 @@ pub struct Batches {
     pub unpublished: Vec<(usize, usize, u8)>,
     /// Whether a group was committed against the commit rule.
     pub is_forbidden: bool,
-    /// Whether batches read from an access list, so that no commit of others invalidates their
-    /// reads.
+    /// Whether batches read from an access list, so that no commit of another batch invalidates
+    /// their reads.
     is_listed: bool,
 }
 
@@ -82,8 +82,8 @@ impl Batches {
         }
     }
 
-    /// Adds the writes that an earlier round committed, which are in the store.
-    pub(crate) fn go_on_from(&mut self, written: &[Option<(usize, u8)>]) {
+    /// Adds the writes that earlier segments committed, which are in the store.
+    pub(crate) fn continue_from(&mut self, written: &[Option<(usize, u8)>]) {
         self.first = written.len();
         let locations = written.iter().map(|written| written.map(|(location, _)| location));
         self.history.extend(locations.map(|written| Committed { written, job: None }));
@@ -120,7 +120,7 @@ impl Batches {
             Group { txs: *txs, runs, accessed }
         };
         let groups = report.groups.iter().map(group).collect();
-        self.ran[batch.0 as usize] = Some(Ran { job, groups });
+        self.ran[batch.0 as usize] = Some(BatchResults { job, groups });
     }
 
     pub(crate) fn skip(&mut self) {
@@ -135,7 +135,7 @@ impl Batches {
         }
         let job = ran.job;
         let group = ran.groups.remove(0);
-        self.is_forbidden |= self.meets(&group, &job);
+        self.is_forbidden |= self.conflicts(&group, &job);
         for run in &group.runs {
             let written = run.written.map(|(location, _)| location);
             self.index.extend(written.map(|location| (run.tx, location, batch)));
@@ -144,11 +144,11 @@ impl Batches {
         Some(group)
     }
 
-    /// Returns whether a job other than `job` has committed, since the snapshot, a write to a
-    /// location that the group or an earlier one has accessed, according to the history.
+    /// Returns whether, according to the history, a job other than `job` has committed a write
+    /// since the snapshot to a location that the group or an earlier group has accessed.
     #[must_use]
-    pub fn meets(&self, group: &Group, job: &Job) -> bool {
-        !self.is_listed && self.outsiders(job).any(|location| group.accessed[location])
+    pub fn conflicts(&self, group: &Group, job: &Job) -> bool {
+        !self.is_listed && self.writes_of_others(job).any(|location| group.accessed[location])
     }
 
     /// Returns the index below which everything was committed before the private batches began.
@@ -156,22 +156,22 @@ impl Batches {
         self.first
     }
 
-    /// Returns the locations that other jobs have written since the snapshot.
-    fn outsiders(&self, job: &Job) -> impl Iterator<Item = usize> {
+    /// Iterates over the locations that other jobs have written since the snapshot.
+    fn writes_of_others(&self, job: &Job) -> impl Iterator<Item = usize> {
         let since = self.history.iter().skip(self.first);
         since.filter(|by| by.job != Some(*job)).filter_map(|by| by.written)
     }
 
-    /// Returns the owner's verdict, computed from its index.
+    /// Returns the owner's verdict, which is computed from its index.
     pub(crate) fn first_conflict(&self, batch: BatchId) -> Option<TxIndex> {
         let ran = self.ran[batch.0 as usize].as_ref()?;
-        let meets = |group: &&Group| {
+        let conflicts = |group: &&Group| {
             self.index.iter().any(|(_, location, by)| *by != batch && group.accessed[*location])
         };
-        ran.groups.iter().find(meets).filter(|_| !self.is_listed).map(|group| group.txs.first)
+        ran.groups.iter().find(conflicts).filter(|_| !self.is_listed).map(|group| group.txs.first)
     }
 
-    /// Returns whether the owner's index has every write of the round.
+    /// Returns whether the owner's index has every write of the segment.
     #[must_use]
     pub fn has_all(&self) -> bool {
         let written = self.history.iter().enumerate().skip(self.first);
@@ -179,7 +179,7 @@ impl Batches {
         written.all(|(tx, at)| self.index.iter().any(|(by, there, _)| (*by, *there) == (tx, at)))
     }
 
-    /// Returns whether a private group was committed after other commits since its snapshot.
+    /// Returns whether a private group was committed after another job's commit since its snapshot.
     #[must_use]
     pub fn has_commit_above_others(&self) -> bool {
         self.history.iter().enumerate().any(|(tx, by)| {
@@ -189,10 +189,10 @@ impl Batches {
         })
     }
 
-    /// Returns whether a finished batch has a group that the commit rule forbids.
+    /// Returns whether a batch that has run has a group that must not commit.
     #[must_use]
     pub fn has_conflict(&self) -> bool {
         let mut ran = self.ran.iter().flatten();
-        ran.any(|ran| ran.groups.iter().any(|group| self.meets(group, &ran.job)))
+        ran.any(|ran| ran.groups.iter().any(|group| self.conflicts(group, &ran.job)))
     }
 }

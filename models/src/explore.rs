@@ -1,4 +1,4 @@
-//! Explores suites in batches on all cores, and collects the results.
+//! Exploration of suites, in batches on all cores.
 
 use crate::{BlockModel, Suite};
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Number of blocks explored together; more would need too much memory for their states.
+/// Number of blocks explored together. The states of more blocks would need too much memory.
 const BATCH: usize = 1_500;
 
 /// Results of exploring a suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Explored {
+pub struct Exploration {
     /// Number of blocks.
     pub blocks: usize,
     /// Number of distinct states.
@@ -25,10 +25,10 @@ pub struct Explored {
     /// Expected rare events that occurred.
     pub occurred: BTreeSet<&'static str>,
     /// Expected rare events.
-    pub wanted: BTreeSet<&'static str>,
+    pub expected: BTreeSet<&'static str>,
 }
 
-impl Explored {
+impl Exploration {
     /// Adds the results of `other`.
     pub fn add(&mut self, other: Self) {
         self.blocks += other.blocks;
@@ -37,12 +37,12 @@ impl Explored {
         self.depth = self.depth.max(other.depth);
         self.broken.extend(other.broken);
         self.occurred.extend(other.occurred);
-        self.wanted.extend(other.wanted);
+        self.expected.extend(other.expected);
     }
 }
 
-/// Explores `model`, which consists of `blocks` blocks, exhaustively.
-pub(crate) fn explore_model<M>(model: M, blocks: usize) -> Explored
+/// Explores `model`, a model of `blocks` blocks, exhaustively.
+pub(crate) fn explore_model<M>(model: M, blocks: usize) -> Exploration
 where
     M: Model + Send + Sync + 'static,
     M::Action: std::fmt::Debug + Clone + PartialEq,
@@ -50,12 +50,12 @@ where
 {
     let properties = model.properties();
     let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
-    let mut explored = Explored {
+    let mut explored = Exploration {
         blocks,
         states: checker.unique_state_count(),
         steps: checker.state_count(),
         depth: checker.max_depth(),
-        ..Explored::default()
+        ..Exploration::default()
     };
     if !checker.is_done() {
         explored.broken.push("a batch was not explored to its end".to_owned());
@@ -63,7 +63,7 @@ where
     for property in properties {
         let found = checker.discovery(property.name);
         if property.expectation == Expectation::Sometimes {
-            explored.wanted.insert(property.name);
+            explored.expected.insert(property.name);
             explored.occurred.extend(found.map(|_| property.name));
         } else if let Some(path) = found {
             explored.broken.push(format!("{}\n{path}", property.name));
@@ -72,13 +72,13 @@ where
     explored
 }
 
-/// Explores every order of events of every block of `suite` on `workers` workers, and ends soon
-/// after a property is found broken.
+/// Explores every order of events of every block of `suite` on `workers` workers. Ends soon after a
+/// property is found broken.
 #[must_use]
-pub fn explore(suite: &Suite, workers: usize) -> Explored {
+pub fn explore(suite: &Suite, workers: usize) -> Exploration {
     let batches: Vec<_> = suite.scenarios.chunks(BATCH).collect();
     let next = AtomicUsize::new(0);
-    let all = Mutex::new(Explored::default());
+    let all = Mutex::new(Exploration::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(batches.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {

@@ -4,8 +4,8 @@
 //! job channel, two or three workers, and the messages between them. It explores every order in
 //! which workers may take jobs, read, publish and report, and in which reports may be delivered.
 //!
-//! It leaves out scopes and deltas, which the store's property tests cover; the hand-over of the
-//! lock, which loom covers; and weak memory.
+//! It does not model scopes and deltas, which the store's property tests cover; the passing of the
+//! lock, which loom covers; or weak memory.
 //!
 //! A second model has two shards of accounts over the shipped core of `braid-shards`
 //! ([`shard_model`]).
@@ -27,10 +27,10 @@ mod store;
 mod suites;
 mod workers;
 
-pub use batches::{Batches, Committed, Group, PrivateRun, Ran};
-pub use explore::{Explored, explore};
+pub use batches::{BatchResults, Batches, Committed, Group, PrivateRun};
+pub use explore::{Exploration, explore};
 pub use model::{Action, BlockModel};
-pub use scenario::{Kind, Scenario, Serial, Tx, Write};
+pub use scenario::{Kind, Scenario, SequentialResult, Tx, Write};
 pub use shards::{ShardActor, ShardModel, ShardOrder, explore_shards, shard_model, shard_orders};
 pub use state::{Report, Run, State, Worker};
 pub use store::{Entry, Seen, Store};

@@ -8,8 +8,8 @@
 //! - `web`: serves stateright's explorer on this machine, to step through small blocks.
 
 use braid_models::{
-    BlockModel, Explored, Suite, explore, explore_shards, full_suites, long_suites, shard_orders,
-    suites,
+    BlockModel, Exploration, Suite, explore, explore_shards, full_suites, long_suites,
+    shard_orders, suites,
 };
 use stateright::Model;
 use std::process::ExitCode;
@@ -19,10 +19,10 @@ use std::time::Instant;
 const ADDRESS: &str = "127.0.0.1:3000";
 /// Number of workers in the explored blocks.
 const WORKERS: usize = 3;
-/// Minimum number of states; fewer mean that the models themselves are wrong.
+/// Minimum number of states. Fewer states mean that the models themselves are wrong.
 const LEAST_STATES: usize = 10_000_000;
-/// The sample takes one in this many blocks of the exhaustive suites: a prime, because variants of
-/// a block follow each other.
+/// The sample has one in this many blocks of the exhaustive suites. It is a prime, because variants
+/// of a block follow each other.
 const SAMPLED: usize = 13;
 
 fn main() -> ExitCode {
@@ -46,7 +46,7 @@ fn serve() -> ExitCode {
 }
 
 /// Explores all orders of two shards.
-fn explore_orders() -> Explored {
+fn explore_orders() -> Exploration {
     let begun = Instant::now();
     let explored = explore_shards(&shard_orders());
     println!(
@@ -61,7 +61,7 @@ fn explore_orders() -> Explored {
     explored
 }
 
-/// Keeps every [`SAMPLED`]th block of the exhaustive suites, and all blocks of the others.
+/// Keeps every [`SAMPLED`]th block of the exhaustive suites, and all blocks of other suites.
 fn sample(mut suites: Vec<Suite>) -> Vec<Suite> {
     for suite in suites.iter_mut().filter(|suite| suite.name.starts_with("every")) {
         suite.scenarios =
@@ -91,7 +91,7 @@ fn explore_all(suites: Vec<Suite>, least: usize) -> ExitCode {
         }
     }
     all.broken.iter().for_each(|broken| println!("BROKEN: {broken}"));
-    let missing: Vec<_> = all.wanted.difference(&all.occurred).collect();
+    let missing: Vec<_> = all.expected.difference(&all.occurred).collect();
     println!("{} states in all; occurred: {:?}", all.states, all.occurred);
     if !missing.is_empty() {
         println!("NEVER OCCURRED: {missing:?}");

@@ -1,7 +1,7 @@
 //! The model of a block: its actions and transitions.
 
 use crate::properties::properties;
-use crate::scenario::{Scenario, Serial};
+use crate::scenario::{Scenario, SequentialResult};
 use crate::state::{State, Worker};
 use braid_evm::mutants::{Bug, Seeded, active, seed};
 use braid_evm::protocol::Event;
@@ -16,14 +16,14 @@ pub enum Action {
     RunHere,
     /// This worker takes the next step in its transaction.
     Step(usize),
-    /// Instead of reading, this worker's transaction waits for the given lower transaction, which
-    /// is running.
+    /// The transaction of the first worker waits, instead of reading, for the given lower
+    /// transaction, which is running.
     Predict(usize, usize),
-    /// This worker returns the rest of its chunk unrun.
+    /// This worker ends its chunk early, between two transactions.
     EndEarly(usize),
     /// The owner receives this report.
     Deliver(usize),
-    /// The caller cancels, and the owner receives it.
+    /// The caller cancels the block, and the owner receives the event.
     Cancel,
     /// An idle worker reports that the frontier's job makes no progress.
     Stall,
@@ -35,7 +35,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct BlockModel {
     scenarios: Vec<Scenario>,
-    serials: Vec<Serial>,
+    serials: Vec<SequentialResult>,
     workers: usize,
     bug: Option<Bug>,
 }
@@ -45,11 +45,11 @@ impl BlockModel {
     /// thread.
     #[must_use]
     pub fn new(scenarios: Vec<Scenario>, workers: usize) -> Self {
-        let serials = scenarios.iter().map(Scenario::serial).collect();
+        let serials = scenarios.iter().map(Scenario::run_sequentially).collect();
         Self { scenarios, serials, workers, bug: active() }
     }
 
-    /// Seeds the model's bug on this thread: a checker has threads of its own.
+    /// Seeds the model's bug on this thread, because a checker has its own threads.
     pub(crate) fn seeded(&self) -> Seeded {
         seed(self.bug)
     }
@@ -60,13 +60,13 @@ impl BlockModel {
         &self.scenarios[state.scenario]
     }
 
-    /// Returns the sequential result of that block.
+    /// Returns the sequential result of the block that `state` belongs to.
     #[must_use]
-    pub fn serial(&self, state: &State) -> &Serial {
+    pub fn sequential_result(&self, state: &State) -> &SequentialResult {
         &self.serials[state.scenario]
     }
 
-    /// Returns whether only hints may still happen.
+    /// Returns whether only hints are possible.
     #[must_use]
     pub fn is_terminal(&self, state: &State) -> bool {
         let mut actions = Vec::new();
@@ -84,7 +84,7 @@ impl Model for BlockModel {
         let begin = |(index, scenario): (usize, &Scenario)| {
             let block = (index, scenario, &self.serials[index]);
             let mut state = State::new(block, self.workers);
-            state.own(None, scenario);
+            state.apply_event(None, scenario);
             state
         };
         self.scenarios.iter().enumerate().map(begin).collect()
@@ -96,7 +96,7 @@ impl Model for BlockModel {
             return;
         }
         let idle = state.workers.contains(&Worker::Idle);
-        if idle && state.here.is_some() {
+        if idle && state.owner_job.is_some() {
             actions.push(Action::RunHere);
         }
         if idle && !state.channel.is_empty() {
@@ -116,7 +116,7 @@ impl Model for BlockModel {
             }
         }
         actions.extend((0..state.reports.len()).map(Action::Deliver));
-        if self.scenario(state).stalls && idle && state.here.is_none() && !state.finished {
+        if self.scenario(state).stalls && idle && state.owner_job.is_none() && !state.finished {
             actions.push(Action::Stall);
         }
         if self.scenario(state).may_be_unprofitable
@@ -141,7 +141,7 @@ impl Model for BlockModel {
                 state.begin(idle?, job, false);
             }
             Action::RunHere => {
-                let job = state.here.take()?;
+                let job = state.owner_job.take()?;
                 state.begin(idle?, job, true);
             }
             Action::Step(worker) => state.step(worker, scenario),
@@ -151,11 +151,11 @@ impl Model for BlockModel {
                 let report = state.reports.remove(index);
                 state.deliver(report, scenario);
             }
-            Action::Stall => state.own(Some(Event::Stalled), scenario),
-            Action::Unprofitable => state.own(Some(Event::Unprofitable), scenario),
+            Action::Stall => state.apply_event(Some(Event::Stalled), scenario),
+            Action::Unprofitable => state.apply_event(Some(Event::Unprofitable), scenario),
             Action::Cancel => {
                 state.cancelled = true;
-                state.own(Some(Event::Cancelled), scenario);
+                state.apply_event(Some(Event::Cancelled), scenario);
             }
         }
         state.sort();

@@ -1,5 +1,4 @@
-//! The owner of the protocol, which feeds it events and performs its commands, like the
-//! coordinator.
+//! The owner of the protocol: like the coordinator, it applies events and performs commands.
 
 use crate::Scenario;
 use crate::state::{Report, State};
@@ -8,8 +7,8 @@ use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Command, Event, Halt, Job, JobReport, RunMode, TxReport, Verdict};
 
 impl State {
-    /// Applies an event, and performs commands until there are none left.
-    pub(crate) fn own(&mut self, event: Option<Event>, scenario: &Scenario) {
+    /// Applies an event, and performs commands until there are none.
+    pub(crate) fn apply_event(&mut self, event: Option<Event>, scenario: &Scenario) {
         if let Some(event) = event
             && let Err(broken) = self.protocol.apply(event)
         {
@@ -36,7 +35,7 @@ impl State {
         let Report { job, results, private, batch, void, .. } = report;
         if self.protocol.is_superseded(job) {
             let report = JobReport { void, ..JobReport::unrun(job) };
-            return self.own(Some(Event::Reported(report)), scenario);
+            return self.apply_event(Some(Event::Reported(report)), scenario);
         }
         self.batches.keep(job, private, &batch, void);
         for (tx, (_, run)) in job.chunk.indices().zip(&results) {
@@ -51,18 +50,18 @@ impl State {
         }
         let report = |(result, run): (_, crate::Run)| TxReport { runs: run.runs, result };
         let results = results.into_iter().map(report).collect();
-        self.own(Some(Event::Reported(JobReport { job, results, batch, void })), scenario);
+        self.apply_event(Some(Event::Reported(JobReport { job, results, batch, void })), scenario);
     }
 
     fn run_here(&mut self, job: Job) {
-        if self.here.replace(job).is_some() {
+        if self.owner_job.replace(job).is_some() {
             self.violation = Some("two jobs outside the channel");
         }
         let is_speculative = job.mode == RunMode::Speculative;
         if is_speculative || job.chunk.first.position() != self.outcomes.len() {
             self.violation = Some("a job outside the channel is not the frontier's");
         }
-        self.begins_private(job);
+        self.check_private_run(job);
     }
 
     /// Ends the block: no job or report may remain (I13).
@@ -74,7 +73,7 @@ impl State {
             crate::Worker::Busy { report, .. } => is_late(report),
         });
         let answered = self.reports.iter().all(is_late);
-        if !idle || !self.channel.is_empty() || !answered || self.here.is_some() {
+        if !idle || !self.channel.is_empty() || !answered || self.owner_job.is_some() {
             self.violation = Some("I13: the block finished while jobs were in flight");
         }
     }
@@ -86,7 +85,7 @@ impl State {
                 if job.chunk.first.0 >= end {
                     self.violation = Some("a dispatch beyond the window");
                 }
-                self.begins_private(job);
+                self.check_private_run(job);
                 self.channel.push_back(job);
                 Ok(())
             }
@@ -96,8 +95,8 @@ impl State {
             }
             Command::Help(job) => {
                 let taken = job.batch().is_some() || self.may_publish(job);
-                // The worker that was to start the job finds it gone.
-                self.here.take_if(|here| *here == job);
+                // A worker that has not started the job no longer finds it.
+                self.owner_job.take_if(|own| *own == job);
                 self.protocol.apply(Event::Helped { tx: job.chunk.first, taken })
             }
             Command::Recheck(tx) => self.check(tx, false),
@@ -151,9 +150,8 @@ impl State {
         self.protocol.apply(Event::Checked { tx, verdict })
     }
 
-    /// Records an outcome. Each index is committed once and in order (I2). Once work is stopped,
-    /// only transactions that had run in a cancelled block commit, and only after all jobs are
-    /// reported (I13).
+    /// Records an outcome. Each index commits once and in order (I2). After work has stopped,
+    /// transactions commit only in a cancelled block, and only after all jobs are reported (I13).
     pub(crate) fn settle(&mut self, tx: TxIndex, outcome: Option<u8>) {
         if tx.position() != self.outcomes.len() {
             self.violation = Some("I2: an outcome out of order");

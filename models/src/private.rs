@@ -19,14 +19,14 @@ impl State {
     ) {
         let Some(run) = self.run_private(&report, tx, scenario) else {
             report.batch.held = Some(TxIndex(tx as u32));
-            return self.end_private(report, scenario);
+            return self.report_private(report, scenario);
         };
         report.private.push(run);
         let next = report.job.batch().and_then(|batch| scenario.next_member(batch, tx));
         let end = report.job.chunk.end.position();
         match next.filter(|next| *next < end && !self.stopped) {
             Some(next) => self.start(worker, report, next, 1),
-            None => self.end_private(report, scenario),
+            None => self.report_private(report, scenario),
         }
     }
 
@@ -41,7 +41,7 @@ impl State {
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
             (value, read) = match scenario.listed(tx, location) {
-                Some(told) => (told, None),
+                Some(listed) => (listed, None),
                 None => self.read_private(report, location)?,
             };
         }
@@ -50,12 +50,12 @@ impl State {
             return None;
         }
         let written = program.run(tx, value).ok()?;
-        // Where the list is wrong, it runs again on the committed state.
-        scenario.is_claimed(tx, written).then_some(PrivateRun { tx, value, read, written })
+        // A transaction that differs from the list has no result.
+        scenario.matches_list(tx, written).then_some(PrivateRun { tx, value, read, written })
     }
 
-    /// Returns the value that the transaction reads, and the location if the value predates the
-    /// run.
+    /// Returns the value that the transaction reads, and the location if the value comes from the
+    /// snapshot.
     fn read_private(&mut self, report: &Report, location: usize) -> Option<(u8, Option<usize>)> {
         let own = report.private.iter().rev().filter_map(|run| run.written);
         if let Some((_, own)) = own.into_iter().find(|(at, _)| *at == location) {
@@ -68,8 +68,8 @@ impl State {
         Some((seen.value, Some(location)))
     }
 
-    /// Reports the run, with consecutive transactions in one group or each in its own.
-    fn end_private(&mut self, mut report: Report, scenario: &Scenario) {
+    /// Reports the run, with contiguous transactions in one group or each in its own group.
+    fn report_private(&mut self, mut report: Report, scenario: &Scenario) {
         for run in &report.private {
             let first = TxIndex(run.tx as u32);
             let end = first.next();
@@ -81,14 +81,15 @@ impl State {
         self.reports.push(report);
     }
 
-    /// Checks the request for a run of a private batch: it must be the first run, and no other run of the batch may be running or have results.
-    pub(crate) fn begins_private(&mut self, job: Job) {
+    /// Checks the request for a run of a private batch: the batch must not have results, and no
+    /// other run of it may be requested, running or reported.
+    pub(crate) fn check_private_run(&mut self, job: Job) {
         let Some(batch) = job.batch() else { return };
         if job.incarnation.0 > 0 {
             self.violation = Some("a batch runs again");
         }
-        let is_left = |ran: &crate::Ran| !ran.groups.is_empty();
-        if self.batches.ran[batch.0 as usize].as_ref().is_some_and(is_left) {
+        let has_results = |ran: &crate::BatchResults| !ran.groups.is_empty();
+        if self.batches.ran[batch.0 as usize].as_ref().is_some_and(has_results) {
             self.violation = Some("a batch runs that has results");
         }
         let is_same = |other: &Job| {
@@ -100,8 +101,8 @@ impl State {
             Worker::Idle => false,
         });
         let reported = self.reports.iter().any(|report| is_same(&report.job) && !report.void);
-        let is_open = |job: &&Job| self.batches.is_claimed(job) == Some(false);
-        let queued = self.channel.iter().filter(is_open).any(is_same);
+        let is_unclaimed = |job: &&Job| self.batches.is_claimed(job) == Some(false);
+        let queued = self.channel.iter().filter(is_unclaimed).any(is_same);
         if busy || reported || queued {
             self.violation = Some("two runs of a batch at a time");
         }

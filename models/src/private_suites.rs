@@ -1,14 +1,14 @@
-//! Small blocks with private batches, in every split.
+//! Suites of small blocks with private batches.
 
 use crate::scenario::{Kind, Scenario, Tx};
-use crate::suites::{Suite, four, meetings};
+use crate::suites::{Suite, conflict_patterns, four};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::Waste;
 
 /// Returns the suites of private batches that are small enough to run on every change.
 pub(crate) fn private_suites() -> Vec<Suite> {
     vec![
-        Suite { name: "batches", scenarios: plain(meetings()) },
+        Suite { name: "batches", scenarios: plain(conflict_patterns()) },
         Suite { name: "batches with faults", scenarios: faults() },
         Suite { name: "batches in groups", scenarios: groups() },
         Suite { name: "batches, cancelled", scenarios: cancelled() },
@@ -19,7 +19,7 @@ pub(crate) fn private_suites() -> Vec<Suite> {
     ]
 }
 
-/// Returns every split of this number of transactions into contiguous ranges.
+/// Returns every division of this number of transactions into contiguous ranges.
 fn splits(transactions: u32) -> Vec<Vec<Chunk>> {
     let ends_at = |cuts: u32, end: u32| end == transactions || cuts & 1 << end != 0;
     let split = |cuts: u32| {
@@ -34,7 +34,7 @@ fn splits(transactions: u32) -> Vec<Vec<Chunk>> {
     (0..1 << transactions).step_by(2).map(split).collect()
 }
 
-fn split_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
+fn in_every_split(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let split = |txs: Vec<Tx>| {
         splits(txs.len() as u32).into_iter().map(move |batches| {
             let mut scenario = Scenario::new(txs.clone());
@@ -45,9 +45,9 @@ fn split_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     blocks.flat_map(split).collect()
 }
 
-/// Returns every split of each block.
+/// Returns each block with every division into batches.
 pub(crate) fn plain(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
-    split_in(blocks)
+    in_every_split(blocks)
 }
 
 const KINDS: [Kind; 6] = [
@@ -60,7 +60,7 @@ const KINDS: [Kind; 6] = [
 ];
 
 /// Returns the blocks with each fault in each transaction, in both modes.
-pub(crate) fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
+pub(crate) fn with_faults(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for block in blocks {
         for (at, kind) in (0..block.txs.len()).flat_map(|at| KINDS.map(|kind| (at, kind))) {
@@ -76,23 +76,23 @@ pub(crate) fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
 }
 
 fn faults() -> Vec<Scenario> {
-    faults_in(split_in(meetings()))
+    with_faults(in_every_split(conflict_patterns()))
 }
 
 /// Returns blocks whose batches commit as one group, with and without faults.
 fn groups() -> Vec<Scenario> {
-    let mut blocks = split_in(meetings());
+    let mut blocks = in_every_split(conflict_patterns());
     blocks.retain(|scenario| scenario.batches.iter().any(|batch| batch.len() > 1));
     blocks.iter_mut().for_each(|scenario| scenario.grouped = true);
     let mut scenarios = blocks.clone();
-    scenarios.extend(faults_in(blocks));
+    scenarios.extend(with_faults(blocks));
     scenarios
 }
 
 /// Returns blocks that the caller may cancel at any time.
 fn cancelled() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for mut scenario in split_in(meetings()) {
+    for mut scenario in in_every_split(conflict_patterns()) {
         scenario.may_cancel = true;
         scenarios.push(scenario.clone());
         scenario.txs[1].kind = Kind::RejectsEven;
@@ -101,10 +101,10 @@ fn cancelled() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks with tight limits, and blocks that also end where too many runs were wasted.
+/// Returns blocks with tight limits, and blocks that also fall back if too many runs abort.
 fn tight() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for mut scenario in split_in(meetings()) {
+    for mut scenario in in_every_split(conflict_patterns()) {
         for (window, job_capacity) in [(1, 1), (2, 1), (3, 1), (3, 3)] {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
@@ -135,24 +135,24 @@ fn of_four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks of private batches with an access list: the right one, and each that is wrong
-/// about one transaction. The block ends at the first transaction that differs from the list.
+/// Returns blocks of private batches with an access list: the right list, and lists that are wrong
+/// for one transaction. The block ends at the first transaction that differs from the list.
 pub(crate) fn listed() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for mut scenario in split_in(meetings()) {
-        let right = scenario.serial().written;
+    for mut scenario in in_every_split(conflict_patterns()) {
+        let right = scenario.run_sequentially().written;
         for grouped in [false, true] {
             scenario.grouped = grouped;
-            scenario.claims = Some(right.clone());
+            scenario.list = Some(right.clone());
             scenarios.push(scenario.clone());
             for (tx, written) in right.iter().enumerate() {
                 let (location, value) = written.unwrap_or((0, 1));
                 let other = ((location + 1) % crate::LOCATIONS, value);
                 for lie in [None, Some((location, value.wrapping_add(2))), Some(other)] {
-                    let mut claims = right.clone();
-                    claims[tx] = lie;
-                    if claims != right {
-                        scenarios.push(Scenario { claims: Some(claims), ..scenario.clone() });
+                    let mut list = right.clone();
+                    list[tx] = lie;
+                    if list != right {
+                        scenarios.push(Scenario { list: Some(list), ..scenario.clone() });
                     }
                 }
             }
@@ -161,10 +161,10 @@ pub(crate) fn listed() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks that continue an earlier round.
+/// Returns blocks that continue an earlier segment.
 fn rounds() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for block in split_in(meetings()) {
+    for block in in_every_split(conflict_patterns()) {
         for begun in [1, 2] {
             let mut round = block.clone();
             round.begin_later(begun);

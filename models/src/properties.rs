@@ -9,15 +9,15 @@ use braid_evm::protocol::{Halt, Job, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
-    let mut properties = published();
-    properties.extend(of_batches());
-    properties.extend(of_rounds());
-    properties.extend(of_helping());
+    let mut properties = speculative_properties();
+    properties.extend(batch_properties());
+    properties.extend(round_properties());
+    properties.extend(helping_properties());
     properties
 }
 
-/// Events that must occur if a worker may be suspended.
-fn of_helping() -> Vec<Property<BlockModel>> {
+/// Returns the events that must occur if a worker may be preempted.
+fn helping_properties() -> Vec<Property<BlockModel>> {
     vec![
         Property::sometimes("a job that was taken over", |_, s: &State| {
             s.protocol.counters().helped_transactions > 0
@@ -28,8 +28,8 @@ fn of_helping() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// Properties of private batches, and events that must occur with them.
-fn of_batches() -> Vec<Property<BlockModel>> {
+/// Returns the properties of private batches, and the events that must occur with them.
+fn batch_properties() -> Vec<Property<BlockModel>> {
     vec![
         Property::always("a private batch commits only as the rule allows", |_, s: &State| {
             !s.batches.is_forbidden
@@ -54,14 +54,14 @@ fn of_batches() -> Vec<Property<BlockModel>> {
         Property::sometimes(
             "a private commit above another batch that it has read of",
             |model: &BlockModel, s: &State| {
-                model.scenario(s).claims.is_some()
+                model.scenario(s).list.is_some()
                     && s.batches.has_commit_above_others()
                     && s.outcomes.iter().flatten().any(|seen| *seen != 0)
             },
         ),
         Property::sometimes("a list that lies", |model: &BlockModel, s: &State| {
             let scenario = model.scenario(s);
-            scenario.claims.is_some() && s.finished && s.outcomes.len() < scenario.txs.len()
+            scenario.list.is_some() && s.finished && s.outcomes.len() < scenario.txs.len()
         }),
         Property::sometimes("a batch that was taken back", |_, s: &State| {
             s.reports.iter().any(|report| report.void && report.job.batch().is_some())
@@ -69,8 +69,8 @@ fn of_batches() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// Events that must occur between two rounds of a block.
-fn of_rounds() -> Vec<Property<BlockModel>> {
+/// Returns the events that must occur between two segments of a block.
+fn round_properties() -> Vec<Property<BlockModel>> {
     vec![Property::sometimes(
         "the rest of a batch is handed over",
         |model: &BlockModel, s: &State| {
@@ -86,10 +86,13 @@ fn index_is_complete(model: &BlockModel, state: &State) -> bool {
     model.scenario(state).batches.is_empty() || state.batches.has_all()
 }
 
-fn published() -> Vec<Property<BlockModel>> {
+fn speculative_properties() -> Vec<Property<BlockModel>> {
     vec![
-        Property::always("I1: the committed prefix equals serial execution", prefix_is_serial),
-        Property::always("I1: the state at the frontier equals serial execution", state_is_serial),
+        Property::always("I1: the committed prefix equals serial execution", prefix_is_sequential),
+        Property::always(
+            "I1: the state at the frontier equals serial execution",
+            state_is_sequential,
+        ),
         Property::always("no command breaks a rule (I2, I13, window)", |_, s: &State| {
             s.violation.is_none()
         }),
@@ -100,10 +103,10 @@ fn published() -> Vec<Property<BlockModel>> {
                 s.finished || s.broken.is_some() || s.violation.is_some() || !model.is_terminal(s)
             },
         ),
-        Property::always("I12: the block ends as serial execution does", ends_as_serial),
+        Property::always("I12: the block ends as serial execution does", ends_as_sequential),
         Property::always("I9: work is bounded", |model: &BlockModel, s: &State| {
             let scenario = model.scenario(s);
-            // One of its jobs may be taken over, after it ran twice.
+            // A job may be taken over after it ran the transaction twice.
             let helped_transactions = if scenario.stalls { 2 } else { 0 };
             let most = scenario.limits.max_speculative_runs + 1 + helped_transactions;
             s.runs.iter().all(|runs| *runs <= most)
@@ -114,7 +117,7 @@ fn published() -> Vec<Property<BlockModel>> {
         Property::always("I8: the frontier is not queued", frontier_is_not_queued),
         Property::always("I8: a worker works for the frontier", frontier_is_worked_for),
         Property::always("no run waits for what is published", waits_are_justified),
-        Property::always("an aborted incarnation leaves no value", discards_are_estimates),
+        Property::always("an aborted incarnation leaves no value", aborts_leave_estimates),
         Property::sometimes("a conflict", |_, s: &State| s.had_conflict),
         Property::sometimes("an estimate", |_, s: &State| s.store.has_estimate()),
         Property::sometimes("a discard", |_, s: &State| s.protocol.counters().aborts > 0),
@@ -152,17 +155,17 @@ fn published() -> Vec<Property<BlockModel>> {
     ]
 }
 
-fn prefix_is_serial(model: &BlockModel, state: &State) -> bool {
-    model.serial(state).outcomes.starts_with(&state.outcomes)
+fn prefix_is_sequential(model: &BlockModel, state: &State) -> bool {
+    model.sequential_result(state).outcomes.starts_with(&state.outcomes)
 }
 
-fn state_is_serial(model: &BlockModel, state: &State) -> bool {
-    let Some(expected) = model.serial(state).states.get(state.outcomes.len()) else {
+fn state_is_sequential(model: &BlockModel, state: &State) -> bool {
+    let Some(expected) = model.sequential_result(state).states.get(state.outcomes.len()) else {
         return false;
     };
     (0..LOCATIONS).all(|location| {
         let Ok(seen) = state.store.resolve(location, state.outcomes.len()) else { return false };
-        // Writes of private batches reach the store only before they are read there.
+        // Writes of private batches are not published before the next segment.
         let unpublished = state.batches.unpublished.iter().filter(|(_, at, _)| *at == location);
         let last = unpublished.max_by_key(|(tx, ..)| *tx);
         let last = last.filter(|(tx, ..)| seen.version.is_none_or(|(there, _)| there < *tx));
@@ -170,8 +173,8 @@ fn state_is_serial(model: &BlockModel, state: &State) -> bool {
     })
 }
 
-fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
-    let serial = model.serial(state);
+fn ends_as_sequential(model: &BlockModel, state: &State) -> bool {
+    let serial = model.sequential_result(state);
     match state.protocol.halt() {
         Some(Halt::Cancelled) => state.cancelled,
         Some(Halt::Fallback) => {
@@ -186,7 +189,7 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
     }
 }
 
-/// Returns whether no job of the frontier is unclaimed in the channel while the owner is idle.
+/// Returns whether the channel has no unclaimed job of the frontier.
 fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
     let frontier = state.outcomes.len();
     state.protocol.halt().is_some()
@@ -197,8 +200,7 @@ fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
         })
 }
 
-/// Returns whether the frontier's job is with a worker, about to be run by one, or answered, while
-/// the block runs: the frontier waits for nothing else.
+/// Returns whether a worker runs the frontier's job, is about to run it, or has reported it.
 fn frontier_is_worked_for(model: &BlockModel, state: &State) -> bool {
     let frontier = TxIndex(state.outcomes.len() as u32);
     let covers = |job: &Job| model.scenario(state).covers(job, frontier);
@@ -211,7 +213,7 @@ fn frontier_is_worked_for(model: &BlockModel, state: &State) -> bool {
         || state.violation.is_some()
         || frontier.0 == state.protocol.len()
         || busy
-        || state.here.as_ref().is_some_and(covers)
+        || state.owner_job.as_ref().is_some_and(covers)
         || state.reports.iter().any(|report| covers(&report.job))
 }
 
@@ -226,7 +228,7 @@ fn waits_are_justified(_: &BlockModel, state: &State) -> bool {
         })
 }
 
-fn discards_are_estimates(_: &BlockModel, state: &State) -> bool {
+fn aborts_leave_estimates(_: &BlockModel, state: &State) -> bool {
     let waiting = |tx: usize| {
         let status = state.protocol.status(TxIndex(tx as u32));
         matches!(status, Some(Status::Pending | Status::Parked | Status::Blocked { .. }))

@@ -11,7 +11,7 @@ pub enum Write {
     Nothing,
     /// This location.
     At(usize),
-    /// A location that depends on the value read.
+    /// A location that depends on the value that the transaction read.
     ByValue,
 }
 
@@ -30,7 +30,7 @@ pub enum Kind {
     FatalIfEven,
     /// Has no room in the block.
     NoRoom,
-    /// Also reads a value that every commit adds to, so everything below must be final.
+    /// Also reads a value to which every commit adds, so everything below must be final.
     ReadsCredits,
 }
 
@@ -46,7 +46,7 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// Returns the location and value that the transaction writes after it read `seen`.
+    /// Returns the location and value that the transaction writes if it reads `seen`.
     ///
     /// # Errors
     /// Returns the reason if it has no result.
@@ -59,7 +59,7 @@ impl Tx {
             Kind::FatalIfEven if !odd => return Err(Failure::Fatal),
             _ => {}
         }
-        // The value depends on the read, differs between transactions, and is odd as often as even.
+        // The value depends on the read, differs between transactions, and may be odd or even.
         let value = seen.wrapping_mul(5).wrapping_add(index as u8 + 1);
         Ok(match self.write {
             Write::Nothing => None,
@@ -69,7 +69,7 @@ impl Tx {
     }
 }
 
-/// A block, with the limits under which it runs.
+/// A block and the limits under which it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scenario {
     /// The transactions.
@@ -82,21 +82,21 @@ pub struct Scenario {
     pub dependencies: Vec<(u32, u32)>,
     /// Transactions to schedule before others.
     pub longest: Vec<u32>,
-    /// Private batches: contiguous ranges of all transactions, or none.
+    /// Private batches, which cover all transactions; empty for a block in chunks.
     pub batches: Vec<Chunk>,
-    /// Number of transactions that an earlier round has committed.
+    /// Number of transactions that an earlier segment has committed.
     pub begun: u32,
     /// Whether a private batch commits as one group.
     pub grouped: bool,
     /// Access list: the write of each transaction, right or wrong. Private batches read the listed
     /// writes of lower transactions, and their own writes are compared with the list.
-    pub claims: Option<Vec<Option<(usize, u8)>>>,
+    pub list: Option<Vec<Option<(usize, u8)>>>,
     /// Seeded bug: writes are not compared with the list.
-    pub trusts_claims: bool,
+    pub trusts_list: bool,
     /// Whether the caller may cancel at any time.
     pub may_cancel: bool,
-    /// Whether any read may instead wait for any lower transaction that is running, as if that were
-    /// predicted to write.
+    /// Whether any read may instead wait for any running lower transaction, as if it were predicted
+    /// to write the location.
     pub predicts: bool,
     /// Whether the frontier's job may be reported as stalled at any time.
     pub stalls: bool,
@@ -127,8 +127,8 @@ impl Scenario {
             batches,
             begun: 0,
             grouped,
-            claims: None,
-            trusts_claims: false,
+            list: None,
+            trusts_list: false,
             may_cancel,
             predicts,
             stalls,
@@ -167,7 +167,7 @@ impl Scenario {
         Some(BatchId(batch as u32))
     }
 
-    /// Lets an earlier round commit the transactions below `begun`.
+    /// Makes an earlier segment commit the transactions below `begun`.
     pub fn begin_later(&mut self, begun: u32) {
         self.begun = begun;
         let first = TxIndex(begun);
@@ -177,15 +177,15 @@ impl Scenario {
 
     /// Returns the listed value of `location` below `tx`, if there is an access list.
     pub(crate) fn listed(&self, tx: usize, location: usize) -> Option<u8> {
-        let below = self.claims.as_ref()?.get(..tx).unwrap_or_default();
+        let below = self.list.as_ref()?.get(..tx).unwrap_or_default();
         let last = below.iter().rev().flatten().find(|(at, _)| *at == location);
         Some(last.map_or(0, |(_, value)| *value))
     }
 
     /// Returns whether the write of `tx` agrees with the access list, if there is one.
-    pub(crate) fn is_claimed(&self, tx: usize, written: Option<(usize, u8)>) -> bool {
-        let is_said = |claims: &Vec<_>| claims.get(tx) == Some(&written);
-        self.trusts_claims || self.claims.as_ref().is_none_or(is_said)
+    pub(crate) fn matches_list(&self, tx: usize, written: Option<(usize, u8)>) -> bool {
+        let is_listed = |list: &Vec<_>| list.get(tx) == Some(&written);
+        self.trusts_list || self.list.as_ref().is_none_or(is_listed)
     }
 
     /// Returns the member of `batch` after `tx`.
@@ -195,7 +195,7 @@ impl Scenario {
         Some(tx + 1).filter(|next| *next < batch.end.position())
     }
 
-    /// Returns whether `job` is to run `tx`.
+    /// Returns whether `job` includes `tx`.
     #[must_use]
     pub fn covers(&self, job: &Job, tx: TxIndex) -> bool {
         let in_range = job.chunk.first <= tx && tx < job.chunk.end;
@@ -206,11 +206,11 @@ impl Scenario {
             }
     }
 
-    /// Returns the sequential result of the block.
+    /// Runs the block sequentially and returns the result.
     #[must_use]
-    pub fn serial(&self) -> Serial {
+    pub fn run_sequentially(&self) -> SequentialResult {
         let mut values = [0; LOCATIONS];
-        let mut serial = Serial::before(values);
+        let mut serial = SequentialResult::before(values);
         for (index, tx) in self.txs.iter().enumerate() {
             let mut seen = tx.read.map_or(0, |location| values[location]);
             if tx.kind == Kind::ReadsCredits {
@@ -247,15 +247,14 @@ impl Scenario {
     }
 }
 
-/// Returns the sum that the commits of these outcomes have added: one for each that was not
-/// skipped.
+/// Returns the sum of the credits of these outcomes: one per transaction that was not skipped.
 pub(crate) fn credits(outcomes: &[Option<u8>]) -> u8 {
     outcomes.iter().flatten().count() as u8
 }
 
 /// Sequential result of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Serial {
+pub struct SequentialResult {
     /// The value that each transaction read; `None` if it was skipped.
     pub outcomes: Vec<Option<u8>>,
     /// The location and value that each transaction wrote.
@@ -266,7 +265,7 @@ pub struct Serial {
     pub halt: Option<Halt>,
 }
 
-impl Serial {
+impl SequentialResult {
     fn before(values: [u8; LOCATIONS]) -> Self {
         Self { outcomes: Vec::new(), written: Vec::new(), states: vec![values], halt: None }
     }

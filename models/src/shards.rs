@@ -2,10 +2,10 @@
 //! explores every order in which messages arrive, are lost or are repeated, timers fire, and a
 //! shard stops and restarts from its durable state.
 //!
-//! It leaves out more shards, longer orders, and an order that arrives in pieces, which the
-//! simulation of `braid-shards` covers.
+//! It does not model more shards, longer orders, or an order that arrives in pieces; the simulation
+//! of `braid-shards` covers these.
 
-use crate::explore::{Explored, explore_model};
+use crate::explore::{Exploration, explore_model};
 use braid_evm::ids::TxIndex;
 use braid_shards::mutants::{Bug, active, with_bug};
 use braid_shards::toy::{Action, Toy, ToyTx};
@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 const SHARDS: u16 = 2;
 /// Number of transactions in an order.
 const TRANSACTIONS: usize = 3;
-/// Window sizes.
+/// Window sizes, in transactions.
 const WINDOWS: [u32; 2] = [1, 2];
 /// Rounds of timers within which an order must be finished without further faults.
 const ROUNDS: usize = 12;
@@ -63,7 +63,7 @@ fn kinds() -> Vec<ToyTx> {
     ]
 }
 
-/// Returns every order of three transactions of seven kinds, in a window of one and of two.
+/// Returns every order of three transactions of seven kinds, with a window of one and of two.
 #[must_use]
 pub fn shard_orders() -> Vec<Arc<ShardOrder>> {
     let kinds = kinds();
@@ -94,7 +94,7 @@ impl ShardActor {
     fn start(&self, id: ShardId, durable: Option<&Durable<Toy>>) -> Shard<Toy> {
         let ShardOrder { agreed, base, .. } = &*self.order;
         let durable = durable.cloned().unwrap_or_else(|| Durable::new(agreed, id, base));
-        // A checker has threads of its own.
+        // A checker has its own threads, which need the bug, too.
         with_bug(self.bug, || Shard::new(agreed, id, durable))
     }
 
@@ -155,10 +155,9 @@ impl Actor for ShardActor {
 pub type ShardModel = ActorModel<ShardActor, Arc<ShardOrder>>;
 type State = ActorModelState<ShardActor>;
 
-/// Returns the model of two shards that execute this order. Messages may overtake each other and
-/// arrive any number of times or never; a message that is never delivered is lost, so losing it
-/// needs no step of its own. One shard at a time may be down, any number of times. The shards have the
-/// seeded bug of this thread.
+/// Returns the model of two shards that execute `order`. Messages may overtake each other and
+/// arrive any number of times or never, so a lost message needs no step of its own. One shard at a
+/// time may be down, any number of times. The shards have the seeded bug of this thread.
 #[must_use]
 pub fn shard_model(order: &Arc<ShardOrder>) -> ShardModel {
     let actor = |_| ShardActor { order: Arc::clone(order), bug: active() };
@@ -167,18 +166,26 @@ pub fn shard_model(order: &Arc<ShardOrder>) -> ShardModel {
         .init_network(Network::new_unordered_duplicating([]))
         .lossy_network(LossyNetwork::No)
         .max_crashes(1)
-        .property(Always, "a transaction comes to the same at every shard and in one process", same)
+        .property(
+            Always,
+            "a transaction comes to the same at every shard and in one process",
+            outcomes_agree,
+        )
         .property(Always, "what is acknowledged is durable", durable)
         .property(Always, "logs and messages on their way keep within the window", bounded)
         .property(
             Always,
             "whatever happened, all of the order is finished if nothing more does",
-            ends,
+            finishes,
         )
         .property(Sometimes, "all is committed at both shards", finished)
-        .property(Sometimes, "a restart loses values that have come", loses)
+        .property(Sometimes, "a restart loses values that have come", restart_loses_values)
         .property(Sometimes, "transactions commit out of order", overtakes)
-        .property(Sometimes, "values come after their transaction has committed", late)
+        .property(
+            Sometimes,
+            "values come after their transaction has committed",
+            values_arrive_late,
+        )
 }
 
 /// Returns the durable state of each shard.
@@ -186,7 +193,7 @@ fn storages(state: &State) -> impl Iterator<Item = (ShardId, &Durable<Toy>)> {
     (0..).map(ShardId).zip(&state.actor_storages).filter_map(|(id, it)| Some((id, it.as_ref()?)))
 }
 
-fn same(model: &ShardModel, state: &State) -> bool {
+fn outcomes_agree(model: &ShardModel, state: &State) -> bool {
     let mut outcomes = storages(state).flat_map(|(_, durable)| durable.outcomes());
     outcomes.all(|(tx, outcome)| model.cfg.reference.outcomes[tx.position()] == *outcome)
 }
@@ -224,11 +231,11 @@ fn is_done(order: &ShardOrder, shards: &[Shard<Toy>]) -> bool {
 
 /// Returns whether the order finishes after all messages in flight are lost, if from then on timers
 /// fire and every message arrives once.
-fn ends(model: &ShardModel, state: &State) -> bool {
-    with_bug(model.actors[0].bug, || ends_here(model, state))
+fn finishes(model: &ShardModel, state: &State) -> bool {
+    with_bug(model.actors[0].bug, || finishes_on_this_thread(model, state))
 }
 
-fn ends_here(model: &ShardModel, state: &State) -> bool {
+fn finishes_on_this_thread(model: &ShardModel, state: &State) -> bool {
     let order = &model.cfg;
     let mut shards: Vec<Shard<Toy>> = Vec::new();
     let mut mail = VecDeque::new();
@@ -263,7 +270,7 @@ fn finished(model: &ShardModel, state: &State) -> bool {
         .all(|(id, durable)| durable.watermark(&model.cfg.agreed, id) == model.cfg.agreed.end())
 }
 
-fn loses(_: &ShardModel, state: &State) -> bool {
+fn restart_loses_values(_: &ShardModel, state: &State) -> bool {
     let mut shards = state.crashed.iter().zip(&state.actor_states);
     shards.any(|(is_down, shard)| *is_down && shard.waiting() > 0)
 }
@@ -276,7 +283,7 @@ fn overtakes(model: &ShardModel, state: &State) -> bool {
     })
 }
 
-fn late(_: &ShardModel, state: &State) -> bool {
+fn values_arrive_late(_: &ShardModel, state: &State) -> bool {
     state.network.iter_deliverable().any(|envelope| match envelope.msg {
         Message::Values { tx, .. } => {
             state.actor_states[usize::from(envelope.dst)].durable().is_committed(*tx)
@@ -285,10 +292,10 @@ fn late(_: &ShardModel, state: &State) -> bool {
     })
 }
 
-/// Explores these orders on all cores, and ends soon after a property is found broken.
+/// Explores `orders` on all cores. Ends soon after a property is found broken.
 #[must_use]
-pub fn explore_shards(orders: &[Arc<ShardOrder>]) -> Explored {
-    let (next, all) = (AtomicUsize::new(0), Mutex::new(Explored::default()));
+pub fn explore_shards(orders: &[Arc<ShardOrder>]) -> Exploration {
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Exploration::default()));
     let bug = active();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

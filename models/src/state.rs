@@ -2,21 +2,21 @@
 
 use crate::batches::{Batches, PrivateRun};
 use crate::store::{Seen, Store};
-use crate::{MOST_TRANSACTIONS, Scenario, Serial};
+use crate::{MOST_TRANSACTIONS, Scenario, SequentialResult};
 use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{BatchReport, Job, Protocol, RunMode, RunResult};
 use std::collections::VecDeque;
 
-/// Result of a run, as a worker reports it and the owner keeps it.
+/// Data of a run, which a worker reports and the owner keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
     /// Number of runs in this job so far.
     pub runs: u32,
     /// The recorded read.
     pub seen: Option<Seen>,
-    /// The value that it computed with, recorded or not.
+    /// The value that the transaction read, whether the read is recorded or not.
     pub value: u8,
-    /// Location and value of its entry.
+    /// Location and value of the entry.
     pub written: Option<(usize, u8)>,
 }
 
@@ -54,7 +54,7 @@ pub enum Worker {
     },
 }
 
-/// A report in transit, with the owner's record of each run.
+/// A report in transit, with data of each run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Report {
     /// The job.
@@ -65,8 +65,8 @@ pub struct Report {
     pub private: Vec<PrivateRun>,
     /// Progress of a private batch.
     pub batch: BatchReport,
-    /// Whether the job did not go through the channel.
-    pub is_here: bool,
+    /// Whether the owner runs the job outside the channel.
+    pub is_owner_job: bool,
     /// Whether the job was claimed before a worker took it.
     pub void: bool,
 }
@@ -75,7 +75,7 @@ impl Report {
     /// Returns whether the job went through the channel.
     #[must_use]
     pub const fn is_speculative(&self) -> bool {
-        !self.is_here
+        !self.is_owner_job
     }
 }
 
@@ -105,13 +105,13 @@ pub struct State {
     pub channel: VecDeque<Job>,
     /// Workers, sorted because their identities do not matter.
     pub workers: Vec<Worker>,
-    /// Job that the holder of the lock must run.
-    pub here: Option<Job>,
+    /// Job that the owner must run outside the channel.
+    pub owner_job: Option<Job>,
     /// Reports in transit, in no particular order.
     pub reports: Vec<Report>,
     /// The owner's records.
     pub records: [Record; MOST_TRANSACTIONS],
-    /// Progress of the newest job, by its first transaction. An incarnation has two stages: started
+    /// Progress of the newest job, by its first transaction. An incarnation has two stages: begun
     /// and published.
     pub claims: [u32; MOST_TRANSACTIONS],
     /// Number of runs, counted by the workers.
@@ -120,7 +120,7 @@ pub struct State {
     pub outcomes: Vec<Option<u8>>,
     /// The owner's state of private batches, and the history of commits.
     pub batches: Batches,
-    /// Whether workers return jobs unrun.
+    /// Whether workers return jobs without running them.
     pub stopped: bool,
     /// Whether the caller has cancelled.
     pub cancelled: bool,
@@ -137,11 +137,14 @@ pub struct State {
 impl State {
     /// Creates the state at the start of a block, before the owner's first step.
     #[must_use]
-    pub fn new((index, scenario, serial): (usize, &Scenario, &Serial), workers: usize) -> Self {
+    pub fn new(
+        (index, scenario, serial): (usize, &Scenario, &SequentialResult),
+        workers: usize,
+    ) -> Self {
         let first = scenario.begun as usize;
         let written = serial.written.get(..first).unwrap_or_default();
-        let mut batches = Batches::new(scenario.batches.len(), scenario.claims.is_some());
-        batches.go_on_from(written);
+        let mut batches = Batches::new(scenario.batches.len(), scenario.list.is_some());
+        batches.continue_from(written);
         let mut store = Store::default();
         for (tx, written) in written.iter().enumerate() {
             if let Some((location, value)) = written {
@@ -154,7 +157,7 @@ impl State {
             store,
             channel: VecDeque::new(),
             workers: vec![Worker::Idle; workers],
-            here: None,
+            owner_job: None,
             reports: Vec::new(),
             records: [Record::default(); MOST_TRANSACTIONS],
             claims: [0; MOST_TRANSACTIONS],
@@ -172,7 +175,7 @@ impl State {
 
     /// Claims the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
-        let mine = match job.mode {
+        let stage = match job.mode {
             RunMode::Private { .. } => job.incarnation.0 + 1,
             RunMode::Speculative | RunMode::Frontier => 2 * job.incarnation.0 + 1,
         };
@@ -182,17 +185,17 @@ impl State {
                 &mut self.claims[job.chunk.first.position()]
             }
         };
-        let won = *claim < mine;
-        *claim = mine.max(*claim);
+        let won = *claim < stage;
+        *claim = stage.max(*claim);
         won
     }
 
-    /// Claims the right to publish the first transaction of `job`, which is in no private batch.
+    /// Claims the right to publish the first transaction of `job`, which is not a private batch.
     pub fn may_publish(&mut self, job: Job) -> bool {
-        let mine = 2 * job.incarnation.0 + 2;
+        let stage = 2 * job.incarnation.0 + 2;
         let claim = &mut self.claims[job.chunk.first.position()];
-        let won = *claim < mine;
-        *claim = mine.max(*claim);
+        let won = *claim < stage;
+        *claim = stage.max(*claim);
         won
     }
 
@@ -200,7 +203,7 @@ impl State {
     pub fn sort(&mut self) {
         let rank = |report: &Report| {
             let Job { chunk, incarnation, .. } = report.job;
-            (chunk.first, incarnation, report.is_here, report.void)
+            (chunk.first, incarnation, report.is_owner_job, report.void)
         };
         self.reports.sort_by_key(rank);
         self.workers.sort_by_key(|worker| match worker {

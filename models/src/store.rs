@@ -1,4 +1,4 @@
-//! The abstract store: an entry of each transaction at each location.
+//! The abstract store: one entry per transaction and location.
 
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
@@ -6,9 +6,9 @@ use braid_evm::ids::TxIndex;
 /// Entry of a transaction at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {
-    /// A value, with its incarnation.
+    /// The incarnation that wrote the value, and the value.
     Value(u32, u8),
-    /// Mark of an aborted incarnation.
+    /// The entry of an aborted incarnation.
     Estimate,
 }
 
@@ -27,13 +27,13 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Store {
     entries: [[Option<Entry>; MOST_TRANSACTIONS]; LOCATIONS],
-    /// For each location and transaction, whether it has read there and was not named by a change
-    /// since.
+    /// For each location and transaction, whether the transaction has read the location and no
+    /// change has named it since.
     readers: [[bool; MOST_TRANSACTIONS]; LOCATIONS],
 }
 
 impl Store {
-    /// Returns the value that a reader must see.
+    /// Resolves `location` for `reader`.
     ///
     /// # Errors
     /// Returns the transaction whose estimate blocks the read.
@@ -57,7 +57,8 @@ impl Store {
         self.resolve(location, reader)
     }
 
-    /// Returns whether a read still finds the same version or, with `by_value`, an equal value.
+    /// Returns whether a read still resolves to the same version or, with `by_value`, to an equal
+    /// value.
     #[must_use]
     pub fn holds(&self, seen: Option<Seen>, reader: usize, by_value: bool) -> bool {
         seen.is_none_or(|seen| {
@@ -67,7 +68,7 @@ impl Store {
         })
     }
 
-    /// Changes an entry, and returns the readers above it.
+    /// Changes an entry, and returns the readers above `tx`.
     fn change(&mut self, location: usize, tx: usize, entry: Option<Entry>) -> Vec<TxIndex> {
         self.entries[location][tx] = entry;
         let readers = self.readers[location].iter_mut().enumerate().skip(tx + 1);
@@ -76,7 +77,7 @@ impl Store {
             .collect()
     }
 
-    /// Publishes a value, and returns the readers above it.
+    /// Publishes a value, and returns the readers above `tx`.
     pub fn publish(
         &mut self,
         location: usize,
@@ -86,7 +87,7 @@ impl Store {
         self.change(location, tx, Some(Entry::Value(incarnation, value)))
     }
 
-    /// Removes an entry, and returns the readers above it.
+    /// Removes an entry, and returns the readers above `tx`.
     pub fn withdraw(&mut self, location: usize, tx: usize) -> Vec<TxIndex> {
         self.change(location, tx, None)
     }

@@ -23,17 +23,20 @@ pub fn suites() -> Vec<Suite> {
     suites
 }
 
-/// Returns the suites whose workers may be suspended.
+/// Returns the suites whose workers may be preempted.
 fn suspension_suites() -> Vec<Suite> {
     vec![
-        Suite { name: "suspended", scenarios: suspended_in(meetings().map(Scenario::new)) },
+        Suite {
+            name: "suspended",
+            scenarios: with_suspensions(conflict_patterns().map(Scenario::new)),
+        },
         Suite {
             name: "suspended in chunks",
-            scenarios: suspended_in(chunks_in(meetings(), false)),
+            scenarios: with_suspensions(in_chunks(conflict_patterns(), false)),
         },
         Suite {
             name: "suspended beside batches",
-            scenarios: suspended_in(private_suites::plain(meetings())),
+            scenarios: with_suspensions(private_suites::plain(conflict_patterns())),
         },
     ]
 }
@@ -42,17 +45,26 @@ fn suspension_suites() -> Vec<Suite> {
 fn published_suites() -> Vec<Suite> {
     vec![
         Suite { name: "patterns", scenarios: patterns(3, &programs(2)) },
-        Suite { name: "turns", scenarios: longest_in(meetings()) },
-        Suite { name: "turns and foresight", scenarios: foresight_in(longest_in(meetings())) },
-        Suite { name: "turns in four", scenarios: longest_in_four() },
+        Suite { name: "turns", scenarios: with_longest(conflict_patterns()) },
+        Suite {
+            name: "turns and foresight",
+            scenarios: with_predictions(with_longest(conflict_patterns())),
+        },
+        Suite { name: "turns in four", scenarios: longest_of_four() },
         Suite { name: "four", scenarios: four() },
-        Suite { name: "faults", scenarios: faults_in(meetings().map(Scenario::new).collect()) },
-        Suite { name: "chunks", scenarios: chunks_in(meetings(), true) },
+        Suite {
+            name: "faults",
+            scenarios: with_faults(conflict_patterns().map(Scenario::new).collect()),
+        },
+        Suite { name: "chunks", scenarios: in_chunks(conflict_patterns(), true) },
         Suite { name: "tight limits", scenarios: tight() },
         Suite { name: "hints", scenarios: hints() },
-        Suite { name: "cancellation", scenarios: cancellation_in(meetings().collect()) },
-        Suite { name: "credits", scenarios: credits_in(meetings()) },
-        Suite { name: "foresight", scenarios: foresight_in(meetings().map(Scenario::new)) },
+        Suite { name: "cancellation", scenarios: with_cancellation(conflict_patterns().collect()) },
+        Suite { name: "credits", scenarios: with_credits(conflict_patterns()) },
+        Suite {
+            name: "foresight",
+            scenarios: with_predictions(conflict_patterns().map(Scenario::new)),
+        },
     ]
 }
 
@@ -65,19 +77,25 @@ pub fn full_suites() -> Vec<Suite> {
     let blocks = || every().into_iter().map(|scenario| scenario.txs);
     let mut full = vec![
         Suite { name: "every pattern", scenarios: every() },
-        Suite { name: "every fault", scenarios: faults_in(every()) },
-        Suite { name: "every cut", scenarios: chunks_in(blocks(), false) },
-        Suite { name: "every cancellation", scenarios: cancellation_in(blocks().collect()) },
-        Suite { name: "faults in chunks", scenarios: chunks_in(meetings(), true) },
+        Suite { name: "every fault", scenarios: with_faults(every()) },
+        Suite { name: "every cut", scenarios: in_chunks(blocks(), false) },
+        Suite { name: "every cancellation", scenarios: with_cancellation(blocks().collect()) },
+        Suite { name: "faults in chunks", scenarios: in_chunks(conflict_patterns(), true) },
         Suite { name: "tight limits", scenarios: tight() },
-        Suite { name: "every turn", scenarios: longest_in(blocks()) },
-        Suite { name: "turns and foresight", scenarios: foresight_in(longest_in(meetings())) },
-        Suite { name: "turns in four", scenarios: longest_in_four() },
+        Suite { name: "every turn", scenarios: with_longest(blocks()) },
+        Suite {
+            name: "turns and foresight",
+            scenarios: with_predictions(with_longest(conflict_patterns())),
+        },
+        Suite { name: "turns in four", scenarios: longest_of_four() },
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "four", scenarios: four() },
-        Suite { name: "every credit", scenarios: credits_in(blocks()) },
-        Suite { name: "every foresight", scenarios: foresight_in(every()) },
-        Suite { name: "foresight in chunks", scenarios: foresight_in(chunks_in(meetings(), true)) },
+        Suite { name: "every credit", scenarios: with_credits(blocks()) },
+        Suite { name: "every foresight", scenarios: with_predictions(every()) },
+        Suite {
+            name: "foresight in chunks",
+            scenarios: with_predictions(in_chunks(conflict_patterns(), true)),
+        },
     ];
     full.extend(private_suites());
     full.extend(suspension_suites());
@@ -86,7 +104,7 @@ pub fn full_suites() -> Vec<Suite> {
     full
 }
 
-/// A sampled suite takes one in this many blocks of four transactions.
+/// A sampled suite has one in this many blocks of four transactions.
 const SAMPLED: usize = 97;
 
 /// Returns the suites that take minutes: every block of four transactions whose write locations do
@@ -103,24 +121,24 @@ pub fn long_suites() -> Vec<Suite> {
     };
     let four = |programs: &[Tx]| patterns(4, programs).into_iter().map(wide).collect::<Vec<_>>();
     let by_value: Vec<Scenario> = four(&programs(LOCATIONS));
-    long.push(Suite { name: "four faults", scenarios: faults_in(sample(by_value.clone())) });
+    long.push(Suite { name: "four faults", scenarios: with_faults(sample(by_value.clone())) });
     long.push(Suite { name: "four by value", scenarios: sample(by_value) });
     long.push(Suite { name: "every four", scenarios: four(&fixed) });
     long
 }
 
-/// Returns the blocks with workers that may be suspended.
-fn suspended_in(blocks: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
+/// Returns the blocks with workers that may be preempted.
+fn with_suspensions(blocks: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
     let suspended = |scenario| Scenario { stalls: true, ..scenario };
     blocks.into_iter().map(suspended).collect()
 }
 
-/// Returns all transactions of at most one read and one write.
+/// Returns all transactions with at most one read and one write.
 fn programs(locations: usize) -> Vec<Tx> {
     let mut programs = Vec::new();
-    let places = || (0..locations).map(Some);
-    for read in core::iter::once(None).chain(places()) {
-        let fixed = places().flatten().map(Write::At);
+    let all = || (0..locations).map(Some);
+    for read in core::iter::once(None).chain(all()) {
+        let fixed = all().flatten().map(Write::At);
         for write in [Write::Nothing, Write::ByValue].into_iter().chain(fixed) {
             if read.is_some() || write != Write::ByValue {
                 programs.push(Tx { read, write, kind: Kind::Plain });
@@ -130,8 +148,8 @@ fn programs(locations: usize) -> Vec<Tx> {
     programs
 }
 
-/// Returns every block of this number of such transactions, with one block for all that differ only
-/// in the names of locations.
+/// Returns every block of `length` transactions from `programs`. Of blocks that differ only in the
+/// names of locations, it returns one.
 fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
     let mut blocks: Vec<Vec<Tx>> = vec![Vec::new()];
     for _ in 0..length {
@@ -154,7 +172,7 @@ fn is_representative(txs: &[Tx]) -> bool {
         };
         tx.read.into_iter().chain(written)
     });
-    // The name of a location matters if a value selects it.
+    // If a value selects a location, the name of the location matters.
     if txs.iter().any(|tx| tx.write == Write::ByValue) {
         return true;
     }
@@ -170,11 +188,11 @@ const fn tx(read: Option<usize>, write: Write) -> Tx {
     Tx { read, write, kind: Kind::Plain }
 }
 
-/// Returns one block for each way in which transactions conflict.
-pub(crate) fn meetings() -> impl Iterator<Item = Vec<Tx>> {
+/// Returns one block per pattern of conflicts.
+pub(crate) fn conflict_patterns() -> impl Iterator<Item = Vec<Tx>> {
     use Write::{At, ByValue, Nothing};
     let blocks = vec![
-        // Each transaction reads what the one before wrote.
+        // Each transaction reads the write of the one before it.
         vec![tx(Some(0), At(0)), tx(Some(0), At(0)), tx(Some(0), At(0))],
         // Two readers of one writer.
         vec![tx(None, At(0)), tx(Some(0), At(1)), tx(Some(0), Nothing)],
@@ -191,11 +209,11 @@ pub(crate) fn meetings() -> impl Iterator<Item = Vec<Tx>> {
     blocks.into_iter()
 }
 
-/// Returns blocks of four transactions: an aborted one, one that waits for it, and a frontier below
-/// both.
+/// Returns blocks of four transactions, in which a transaction can wait for an aborted one while
+/// the frontier is below both.
 pub(crate) fn four() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for txs in meetings() {
+    for txs in conflict_patterns() {
         for last in [tx(Some(0), Write::Nothing), tx(Some(1), Write::At(0))] {
             let mut scenario = Scenario::new(txs.clone());
             scenario.txs.push(last);
@@ -206,9 +224,9 @@ pub(crate) fn four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks whose middle transaction, last transaction, or both are scheduled first, in
+/// Returns the blocks with the middle transaction, the last one, or both dispatched first, in
 /// chunks or not.
-fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
+fn with_longest(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
         for longest in [vec![1], vec![2], vec![1, 2]] {
@@ -223,9 +241,9 @@ fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks of four transactions whose last one is scheduled first, within the window or once
-/// the frontier has moved.
-fn longest_in_four() -> Vec<Scenario> {
+/// Returns blocks of four transactions whose last one is dispatched first: at once, or once the
+/// frontier has moved.
+fn longest_of_four() -> Vec<Scenario> {
     let narrow = |scenario: Scenario| {
         let mut narrow = scenario.clone();
         narrow.limits.window = 3;
@@ -237,7 +255,7 @@ fn longest_in_four() -> Vec<Scenario> {
 }
 
 /// Returns the blocks with every fault in every transaction, in both modes.
-fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
+fn with_faults(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let kinds =
         [Kind::RejectsOdd, Kind::RejectsEven, Kind::FatalIfOdd, Kind::FatalIfEven, Kind::NoRoom];
     let mut scenarios = Vec::new();
@@ -256,9 +274,9 @@ fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns the blocks in every split into chunks, with a shared journal or not, and skips if
-/// `faults` is set.
-fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenario> {
+/// Returns the blocks with every division into chunks, with a shared journal or not, and with skips
+/// if `faults` is set.
+fn in_chunks(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
         for ends in [vec![2, 3], vec![1, 3], vec![3]] {
@@ -268,12 +286,12 @@ fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenari
                 scenario.limits.shared_chunks = shared;
                 scenarios.push(scenario.clone());
                 scenario.limits.skip_rejected = true;
-                let places = (0..txs.len()).filter(|_| faults);
-                for (at, kind) in places.flat_map(|at| [(at, Kind::NoRoom), (at, Kind::RejectsOdd)])
+                let faulty = (0..txs.len()).filter(|_| faults);
+                for (at, kind) in faulty.flat_map(|at| [(at, Kind::NoRoom), (at, Kind::RejectsOdd)])
                 {
-                    let mut faulty = scenario.clone();
-                    faulty.txs[at].kind = kind;
-                    scenarios.push(faulty);
+                    let mut scenario = scenario.clone();
+                    scenario.txs[at].kind = kind;
+                    scenarios.push(scenario);
                 }
             }
         }
@@ -281,9 +299,9 @@ fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenari
     scenarios
 }
 
-/// Returns blocks in which the second transaction, the third, or both read what every commit adds
-/// to, in chunks or not, with and without a skip.
-fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
+/// Returns the blocks with credits that the second transaction, the third, or both read, in chunks
+/// or not, with and without a skip.
+fn with_credits(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
         for readers in [vec![1], vec![2], vec![1, 2]] {
@@ -304,15 +322,15 @@ fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns the blocks with transactions that may wait for lower ones that are running.
-fn foresight_in(scenarios: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
+/// Returns the blocks with transactions that may wait for running lower ones.
+fn with_predictions(scenarios: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
     let predicts = |scenario| Scenario { predicts: true, ..scenario };
     scenarios.into_iter().map(predicts).collect()
 }
 
 fn tight() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for txs in meetings() {
+    for txs in conflict_patterns() {
         for (window, job_capacity, cap) in [(1, 1, 1), (2, 1, 1), (3, 1, 2), (3, 3, 1), (3, 3, 3)] {
             let mut scenario = Scenario::new(txs.clone());
             scenario.limits.window = window;
@@ -330,7 +348,7 @@ fn tight() -> Vec<Scenario> {
 
 fn hints() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for txs in meetings() {
+    for txs in conflict_patterns() {
         for dependencies in [vec![(1, 0)], vec![(2, 0)], vec![(2, 1)], vec![(1, 0), (2, 1)]] {
             for ends in [vec![], vec![3]] {
                 let mut scenario = Scenario::new(txs.clone());
@@ -344,7 +362,7 @@ fn hints() -> Vec<Scenario> {
 }
 
 /// Returns blocks that the caller may cancel at any time.
-fn cancellation_in(blocks: Vec<Vec<Tx>>) -> Vec<Scenario> {
+fn with_cancellation(blocks: Vec<Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
         for ends in [vec![], vec![1, 3]] {

@@ -1,4 +1,4 @@
-//! Steps of the workers, each so small that other workers may act between any two.
+//! Steps of the workers. Other workers may act between any two steps.
 
 use crate::Scenario;
 use crate::scenario::{Kind, Tx, credits};
@@ -9,10 +9,10 @@ use braid_evm::protocol::{Job, RunResult};
 
 impl State {
     /// Starts a job on an idle worker.
-    pub(crate) fn begin(&mut self, worker: usize, job: Job, is_here: bool) {
+    pub(crate) fn begin(&mut self, worker: usize, job: Job, is_owner_job: bool) {
         let (results, private, batch) = Default::default();
-        let mut report = Report { job, results, private, batch, is_here, void: false };
-        if !is_here && !self.claim(job) {
+        let mut report = Report { job, results, private, batch, is_owner_job, void: false };
+        if !is_owner_job && !self.claim(job) {
             report.void = true;
             self.reports.push(report);
         } else if self.stopped {
@@ -51,13 +51,13 @@ impl State {
                 let is_first = tx == report.job.chunk.first.position();
                 let incarnation = if is_first { report.job.incarnation.0 } else { 0 };
                 let is_final = is_first && !report.is_speculative();
-                let again = run.runs == 1
+                let may_repeat = run.runs == 1
                     && !is_final
                     && incarnation + 1 < scenario.limits.max_speculative_runs;
                 let failed = program.run(tx, run.value);
-                // A fatal failure is not repeated in place.
-                let fatal = failed == Err(braid_evm::protocol::Failure::Fatal);
-                if again && !fatal && !self.store.holds(run.seen, tx, false) {
+                // A fatal failure is not repeated at once.
+                let is_fatal = failed == Err(braid_evm::protocol::Failure::Fatal);
+                if may_repeat && !is_fatal && !self.store.holds(run.seen, tx, false) {
                     return self.start(worker, report, tx, 2);
                 }
                 if let Err(failure) = failed {
@@ -92,7 +92,7 @@ impl State {
         }
     }
 
-    /// Returns whether the worker may still publish, because its job was not taken over.
+    /// Claims the right to publish, and returns whether the job was not taken over.
     fn publishes(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> bool {
         let is_first = tx == report.job.chunk.first.position();
         !scenario.stalls || !is_first || self.may_publish(report.job)
@@ -117,9 +117,9 @@ impl State {
         started + run.runs - 1
     }
 
-    /// Returns the value that the transaction reads, and whether the read is recorded. In a chunk
-    /// with one journal, a write of an earlier transaction of the same job is read without a record
-    /// (I14). The sum that commits add to is read only once everything below is committed.
+    /// Returns the value that the transaction reads, and the recorded read. In a chunk with one
+    /// journal, a read of a write of the same job is not recorded (I14). Credits are read only once
+    /// everything below is committed.
     fn read(
         &mut self,
         report: &Report,
@@ -155,8 +155,8 @@ impl State {
         }
     }
 
-    /// Returns the running lower transactions for which this worker's next read may wait, if its
-    /// run may be wasted.
+    /// Iterates over the running lower transactions for which this worker's next read may wait, if
+    /// its transaction is above the frontier.
     pub(crate) fn predicted(
         &self,
         worker: usize,
@@ -185,8 +185,8 @@ impl State {
         }
     }
 
-    /// Returns whether this worker may return the rest of its chunk unrun: it is between two
-    /// transactions and delays the frontier.
+    /// Returns whether this worker may end its chunk early: it is between two transactions and
+    /// holds up the frontier.
     pub(crate) fn may_end_early(&self, worker: usize) -> bool {
         match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, run, .. } => {

@@ -12,7 +12,7 @@ fn two_shards_come_to_what_one_process_comes_to() {
     let explored = explore_shards(&orders);
     println!("{} orders, {} states, depth {}", explored.blocks, explored.states, explored.depth);
     assert!(explored.broken.is_empty(), "{:#?}", explored.broken);
-    assert_eq!(explored.occurred, explored.wanted);
+    assert_eq!(explored.occurred, explored.expected);
 }
 
 /// Names of the bugs that the table says the model notices.

@@ -1,21 +1,21 @@
 //! The small suites, all orders of events on two workers: nothing breaks, and everything rare
 //! occurs somewhere. Of the full ones a sample; `cargo xtask models` explores them whole.
 
-use braid_models::{Explored, Scenario, Suite, explore, full_suites, suites};
+use braid_models::{Exploration, Scenario, Suite, explore, full_suites, suites};
 
 /// Of this number of blocks of the full suites one is explored.
 const SAMPLED: usize = 71;
 
 #[test]
 fn every_order_of_events_is_right() {
-    let mut all = Explored::default();
+    let mut all = Exploration::default();
     for suite in suites() {
         let explored = explore(&suite, 2);
         println!("{}: {} blocks, {} states", suite.name, explored.blocks, explored.states);
         assert!(explored.broken.is_empty(), "{}: {}", suite.name, explored.broken.join("\n"));
         all.add(explored);
     }
-    let missing: Vec<_> = all.wanted.difference(&all.occurred).collect();
+    let missing: Vec<_> = all.expected.difference(&all.occurred).collect();
     assert!(missing.is_empty(), "never occurred: {missing:?}");
     // A model that lost its actions would pass everything else.
     assert!(all.states > 1_000_000, "only {} states", all.states);
@@ -42,5 +42,5 @@ fn breaks_told(change: fn(&mut Scenario)) -> bool {
 #[test]
 fn a_list_is_compared_and_the_first_difference_ends_the_block() {
     assert!(!breaks_told(|_| {}));
-    assert!(breaks_told(|scenario| scenario.trusts_claims = true));
+    assert!(breaks_told(|scenario| scenario.trusts_list = true));
 }

@@ -1,4 +1,4 @@
-//! Commits the results of the workers to the caller's database, in block order.
+//! Commits of the workers' results to the caller's database, in block order.
 
 use crate::evm::{Codes, Committed};
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
@@ -17,8 +17,8 @@ use revm::primitives::hardfork::SpecId;
 /// The commits of one block.
 pub(super) struct Commits {
     codes: Codes,
-    /// Accounts that the database has from a commit of this block, if the workers have handles. No
-    /// other account is read from the database then.
+    /// Accounts that this block has committed, if the workers have their own handles. Other
+    /// accounts are then not read from the database.
     changed: Option<AddressSet>,
 }
 
@@ -27,10 +27,10 @@ impl Commits {
         Self { codes: Codes::default(), changed: has_handles.then(AddressSet::default) }
     }
 
-    /// Commits the next transaction, `tx`, with the receipt that `ethereum` makes.
+    /// Commits the next transaction, `tx`, with a receipt from `ethereum`.
     ///
     /// # Errors
-    /// The database fails.
+    /// Returns an error if the database fails.
     pub(super) fn commit<E, Spec, R>(
         &mut self,
         ethereum: &mut EthBlockExecutor<'_, E, Spec, R>,
@@ -55,11 +55,11 @@ impl Commits {
         let state = output.state(&mut read);
         let mut state = state.map_err(BlockExecutionError::other)?;
         let changed = &self.changed;
-        let now = |address| match changed {
+        let current = |address| match changed {
             Some(changed) if !changed.contains(&address) => Ok(None),
             _ => read(address),
         };
-        let completed = self.codes.complete_all(&mut state, output.changes(), now);
+        let completed = self.codes.complete_all(&mut state, output.changes(), current);
         completed.map_err(BlockExecutionError::other)?;
         if let Some(changed) = &mut self.changed {
             changed.extend(state.keys());

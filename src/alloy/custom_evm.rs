@@ -1,10 +1,10 @@
 //! Adapter that runs the EVMs of an `EvmFactory` on the workers.
 //!
-//! Such an EVM pays fees in its own way: it loads the beneficiary and adds to its balance. If that
-//! load were recorded, each transaction would depend on the one before it. But the code of a
-//! transaction cannot see anything that is loaded after its outermost call has ended. So if a fee
-//! account is loaded then, its balance is not read: the EVM is given a made-up account, and the
-//! amount it adds to the made-up balance is the fee.
+//! Such an EVM pays fees itself: it loads the beneficiary and adds to its balance. If that load
+//! were recorded, each transaction would depend on the one before it. But the code of a transaction
+//! cannot observe an account that is loaded after its outermost call has ended. So if a fee account
+//! is loaded then, the EVM gets a placeholder account, and the amount that it adds to the balance
+//! of the placeholder is the fee.
 
 use crate::evm::{Block, CustomEvm, CustomRun, Rejection, Surcharge, ViewStopped};
 use alloy_evm::{Evm, EvmEnv, EvmError, EvmFactory, InvalidTxError};
@@ -22,14 +22,15 @@ use revm::{Database, Inspector};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fees {
-    /// In any way. Each transaction depends on every earlier transaction that paid a fee to the
-    /// same account, so transactions hardly ever run in parallel.
+    /// With recorded reads and writes of any kind. Each transaction depends on every earlier
+    /// transaction that paid a fee to the same account, so transactions hardly ever run in
+    /// parallel.
     Recorded,
-    /// By additions only. After the outermost call of a transaction has ended, the EVM does nothing
-    /// with the beneficiary and the vault but add to their balances, in the way of revm's journal
-    /// (an addition that overflows is dropped), and nothing else it does depends on these two
-    /// accounts. Frames are reported to the inspector, as revm's `InspectorHandler` does, and the
-    /// inspector does not change the execution.
+    /// By additions only. After the outermost call of a transaction has ended, the EVM only adds to
+    /// the balances of the beneficiary and the vault, as revm's journal does (an addition that
+    /// overflows is dropped), and nothing else that it does depends on these two accounts. Frames
+    /// are reported to the inspector, as by revm's `InspectorHandler`, and the inspector does not
+    /// change the execution.
     ///
     /// If the result shows any change other than an addition, the transaction runs again with every
     /// read recorded. An amount that depends on the balance cannot be detected; results are then
@@ -40,7 +41,7 @@ pub enum Fees {
     },
 }
 
-/// Receiver of an EVM's own second fee. The EVM itself determines the amount.
+/// Receiver of a second fee that the EVM itself charges.
 #[derive(Debug)]
 pub(super) struct Vault(pub(super) Address);
 
@@ -87,11 +88,10 @@ where
         let env = || EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
         if self.fees != Fees::Recorded && credits != [None; 2] {
             let watch = FeeWatch::new(credits);
-            let shown = MaskedView { view, watch: Some(&watch) };
-            let mut evm = self.factory.create_evm_with_inspector(shown, env(), Frames(&watch));
+            let masked = MaskedView { view, watch: Some(&watch) };
+            let mut evm = self.factory.create_evm_with_inspector(masked, env(), Frames(&watch));
             evm.set_inspector_enabled(true);
-            // After an error the transaction runs again: a made-up account may have caused the
-            // error.
+            // After an error the transaction runs again, because a placeholder may have caused it.
             if let Ok(ResultAndState { result, mut state }) = evm.transact_raw(tx.clone())
                 && let Some(credits) = watch.take(&mut state)
             {
@@ -127,10 +127,10 @@ fn rejection<E: EvmError>(error: E) -> Rejection {
 struct FeeWatch {
     credits: [Option<Address>; 2],
     loaded: [Cell<bool>; 2],
-    /// Calls and creations that have begun and not ended.
-    open: Cell<u64>,
+    /// Number of calls and creations that have begun and not ended.
+    open_frames: Cell<u64>,
     has_ended: Cell<bool>,
-    /// Whether anything happened other than an addition to a balance.
+    /// Whether anything other than an addition to a balance happened.
     is_broken: Cell<bool>,
 }
 
@@ -139,63 +139,64 @@ impl FeeWatch {
         Self {
             credits,
             loaded: Default::default(),
-            open: Cell::new(0),
+            open_frames: Cell::new(0),
             has_ended: Cell::new(false),
             is_broken: Cell::new(false),
         }
     }
 
-    fn place(&self, address: Address) -> Option<&Cell<bool>> {
-        let mut places = self.credits.iter().zip(&self.loaded);
-        places.find(|(credits, _)| **credits == Some(address)).map(|(_, loaded)| loaded)
+    /// Returns whether the fee account `address` was loaded; `None` if it is no fee account.
+    fn loaded_flag(&self, address: Address) -> Option<&Cell<bool>> {
+        let mut flags = self.credits.iter().zip(&self.loaded);
+        flags.find(|(credits, _)| **credits == Some(address)).map(|(_, loaded)| loaded)
     }
 
     fn begin(&self) {
-        // Code must never run after a made-up account was loaded.
-        let seen = self.loaded.iter().any(Cell::get);
-        self.is_broken.set(self.is_broken.get() || seen);
+        // Code must not run after a placeholder was loaded.
+        let is_visible = self.loaded.iter().any(Cell::get);
+        self.is_broken.set(self.is_broken.get() || is_visible);
         self.has_ended.set(false);
-        self.open.set(self.open.get().saturating_add(1));
+        self.open_frames.set(self.open_frames.get().saturating_add(1));
     }
 
     fn end(&self) {
-        let open = self.open.get().saturating_sub(1);
-        self.open.set(open);
-        self.has_ended.set(open == 0);
+        let open_frames = self.open_frames.get().saturating_sub(1);
+        self.open_frames.set(open_frames);
+        self.has_ended.set(open_frames == 0);
     }
 
-    /// Removes the made-up accounts from `state` and returns the amounts added to them; `None` if
+    /// Removes the placeholders from `state` and returns the amounts added to them; `None` if
     /// anything else happened to them.
     fn take(&self, state: &mut EvmState) -> Option<[Option<U256>; 2]> {
         let mut amounts = [None; 2];
         for ((address, loaded), amount) in self.credits.iter().zip(&self.loaded).zip(&mut amounts) {
             if let Some(address) = address.filter(|_| loaded.get()) {
                 let Some(account) = state.remove(&address) else { continue };
-                *amount = if account.is_touched() { Some(added(&account)?) } else { None };
+                *amount = if account.is_touched() { Some(amount_added(&account)?) } else { None };
             }
         }
         (!self.is_broken.get()).then_some(amounts)
     }
 }
 
-/// Returns the account that is shown in place of a fee account. Its balance leaves room for
-/// additions and for subtractions.
-fn made_up() -> AccountInfo {
+/// Returns the placeholder for a fee account. Its balance leaves room for additions and
+/// subtractions.
+fn placeholder() -> AccountInfo {
     AccountInfo { balance: U256::ONE << 255, nonce: 1, ..AccountInfo::default() }
 }
 
-/// Returns the amount added to a made-up account's balance; `None` if anything else changed.
-fn added(account: &Account) -> Option<U256> {
-    let before = made_up();
-    let same = account.info.nonce == before.nonce
+/// Returns the amount added to the balance of a placeholder; `None` if anything else changed.
+fn amount_added(account: &Account) -> Option<U256> {
+    let before = placeholder();
+    let is_only_credited = account.info.nonce == before.nonce
         && account.info.code_hash == before.code_hash
         && account.storage.is_empty()
         && !account.is_created()
         && !account.is_selfdestructed();
-    account.info.balance.checked_sub(before.balance).filter(|_| same)
+    account.info.balance.checked_sub(before.balance).filter(|_| is_only_credited)
 }
 
-/// The database that the EVM sees: the view, with made-up fee accounts.
+/// The database of the EVM: the view, with placeholders for fee accounts.
 struct MaskedView<'a> {
     view: &'a mut dyn Database<Error = ViewStopped>,
     watch: Option<&'a FeeWatch>,
@@ -212,10 +213,10 @@ impl Database for MaskedView<'_> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
         let watch = self.watch.filter(|watch| watch.has_ended.get());
-        match watch.and_then(|watch| watch.place(address)) {
+        match watch.and_then(|watch| watch.loaded_flag(address)) {
             Some(loaded) => {
                 loaded.set(true);
-                Ok(Some(made_up()))
+                Ok(Some(placeholder()))
             }
             None => self.view.basic(address),
         }
@@ -227,7 +228,7 @@ impl Database for MaskedView<'_> {
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
         if let Some(watch) = self.watch
-            && watch.place(address).is_some_and(Cell::get)
+            && watch.loaded_flag(address).is_some_and(Cell::get)
         {
             watch.is_broken.set(true);
         }
@@ -239,7 +240,7 @@ impl Database for MaskedView<'_> {
     }
 }
 
-/// Inspector that reports frames to `FeeWatch`.
+/// Inspector that reports frames to a [`FeeWatch`].
 struct Frames<'a>(&'a FeeWatch);
 
 impl<CTX, T: InterpreterTypes, I, R> Inspector<CTX, T, I, R> for Frames<'_> {

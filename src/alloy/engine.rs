@@ -19,14 +19,14 @@ pub(super) struct Engine {
     pub(super) precompiles: Vec<Arc<dyn Precompile>>,
     pub(super) surcharge: Option<Arc<dyn Surcharge>>,
     pub(super) evm: Option<Arc<dyn CustomEvm>>,
-    /// The workers' own handles, if they have some.
+    /// Per-worker handles, if the factory has them.
     pub(super) handles: Option<Arc<Handles>>,
     pub(super) shared: Arc<Shared>,
 }
 
 /// The executors, and the counters.
 pub(super) struct Shared {
-    /// An item for each executor that is not lent; `None` if its threads have not been started.
+    /// One item per executor that is not leased; `None` if its threads have not been started.
     idle: (Sender<Option<IdleExecutor>>, Receiver<Option<IdleExecutor>>),
     pub(super) blocks: AtomicU64,
     pub(super) transactions: AtomicU64,
@@ -46,34 +46,34 @@ impl Default for Shared {
     }
 }
 
-/// An executor that is not in use, with its thread if that was started.
+/// An executor that is not in use, and its thread if that was started.
 struct IdleExecutor {
     executor: Box<Executor>,
     runner: Option<BlockThread>,
 }
 
 /// An executor, and the thread that it runs on while the calling thread serves reads.
-pub(super) struct Team {
+pub(super) struct ThreadedExecutor {
     pub(super) executor: Box<Executor>,
     pub(super) runner: BlockThread,
 }
 
-/// The right to use one of the executors. It ends when this is dropped.
-pub(super) struct Lent<'e> {
+/// The right to use one of the executors, until it is dropped.
+pub(super) struct ExecutorLease<'e> {
     idle: Option<IdleExecutor>,
     shared: &'e Shared,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for ExecutorLease<'_> {
     fn drop(&mut self) {
-        // There is room: the item was taken from this channel.
+        // The channel has room, because the item was taken from it.
         drop(self.shared.idle.0.try_send(self.idle.take()));
     }
 }
 
 impl Engine {
     pub(super) fn new(config: Config) -> Self {
-        let mut config = Config { reverts: false, ..config.within_bounds() };
+        let mut config = Config { reverts: false, ..config.clamped() };
         config.engine.mode = Mode::Validate;
         Self {
             config,
@@ -95,7 +95,7 @@ impl Engine {
         self.takes_surcharge() || (!self.precompiles.is_empty() && self.evm.is_none())
     }
 
-    /// Returns an executor of `workers` workers, or of fewer if the system refuses a thread.
+    /// Starts an executor with `workers` workers, or fewer if the system refuses a thread.
     pub(super) fn start(&self, workers: NonZeroU16) -> std::io::Result<Executor> {
         let config = Config { workers, ..self.config };
         let executor = match Executor::new(config) {
@@ -105,7 +105,7 @@ impl Engine {
                 return half.map_or(Err(error), |half| self.start(half));
             }
         };
-        let executor = executor.with_surroundings_apart();
+        let executor = executor.without_surrounding_calls();
         let executor = executor.with_precompiles(self.precompiles.clone());
         let executor = match &self.surcharge {
             Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
@@ -117,8 +117,8 @@ impl Engine {
         })
     }
 
-    /// Number of workers of a shared executor. Without handles, the calling thread serves reads and
-    /// runs nothing.
+    /// Returns the number of workers of a shared executor. Without handles, the calling thread
+    /// serves reads and runs no transactions.
     pub(super) fn workers(&self) -> NonZeroU16 {
         let all = self.config.workers;
         match &self.handles {
@@ -127,22 +127,23 @@ impl Engine {
         }
     }
 
-    /// Lends an executor. If all are lent, waits for one, or returns `None` unless `waits` is set.
-    pub(super) fn lend(&self, waits: bool) -> Option<Lent<'_>> {
+    /// Leases an executor. If all are in use, waits for one if `waits` is set, and otherwise
+    /// returns `None`.
+    pub(super) fn lease(&self, waits: bool) -> Option<ExecutorLease<'_>> {
         let Shared { idle: (_, idle), .. } = &*self.shared;
         let idle = if waits { idle.recv().ok() } else { idle.try_recv().ok() };
-        Some(Lent { idle: idle?, shared: &self.shared })
+        Some(ExecutorLease { idle: idle?, shared: &self.shared })
     }
 
-    /// Counts a block that the executors ran.
-    pub(super) fn count(&self, transactions: usize) {
+    /// Counts a block of `transactions` transactions that an executor ran.
+    pub(super) fn count_block(&self, transactions: usize) {
         self.shared.blocks.fetch_add(1, SeqCst);
         self.shared.transactions.fetch_add(transactions as u64, SeqCst);
     }
 }
 
-impl Lent<'_> {
-    /// Returns the executor, which is started by `start` the first time.
+impl ExecutorLease<'_> {
+    /// Returns the executor. `start` starts it the first time.
     ///
     /// # Errors
     /// Returns any error of `start`.
@@ -150,22 +151,22 @@ impl Lent<'_> {
         &mut self,
         start: impl FnOnce() -> std::io::Result<Executor>,
     ) -> std::io::Result<&mut Executor> {
-        let team = match self.idle.take() {
-            Some(team) => team,
+        let idle = match self.idle.take() {
+            Some(idle) => idle,
             None => IdleExecutor { executor: Box::new(start()?), runner: None },
         };
-        Ok(&mut self.idle.insert(team).executor)
+        Ok(&mut self.idle.insert(idle).executor)
     }
 
-    /// Takes the executor out, with the thread that it runs on while the calling thread serves
-    /// reads.
+    /// Takes the executor out of the lease, with the thread that it runs on while the calling
+    /// thread serves reads.
     ///
     /// # Errors
     /// Returns any error of `start`, or an error if the system refuses the thread.
-    pub(super) fn take_team(
+    pub(super) fn take_threaded(
         &mut self,
         start: impl FnOnce() -> std::io::Result<Executor>,
-    ) -> std::io::Result<Team> {
+    ) -> std::io::Result<ThreadedExecutor> {
         self.executor(start)?;
         let runner = match self.idle.as_mut().and_then(|idle| idle.runner.take()) {
             Some(runner) => runner,
@@ -174,11 +175,11 @@ impl Lent<'_> {
         let Some(IdleExecutor { executor, .. }) = self.idle.take() else {
             unreachable!("it was started above")
         };
-        Ok(Team { executor, runner })
+        Ok(ThreadedExecutor { executor, runner })
     }
 
     /// Puts the executor back.
-    pub(super) fn put_back(&mut self, Team { executor, runner }: Team) {
+    pub(super) fn put_back(&mut self, ThreadedExecutor { executor, runner }: ThreadedExecutor) {
         self.idle = Some(IdleExecutor { executor, runner: Some(runner) });
     }
 }
@@ -195,17 +196,17 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..EXECUTORS {
                 scope.spawn(|| {
-                    let mut lent = engine.lend(false).expect("one is idle");
-                    lent.executor(|| engine.start(engine.workers())).expect("it needs no thread");
+                    let mut lease = engine.lease(false).expect("one is idle");
+                    lease.executor(|| engine.start(engine.workers())).expect("it needs no thread");
                     all.wait();
-                    assert!(engine.lend(false).is_none(), "all are lent");
+                    assert!(engine.lease(false).is_none(), "all are in use");
                     all.wait();
                 });
             }
         });
         for _ in 0..2 * EXECUTORS {
-            let mut lent = engine.lend(true).expect("all are idle");
-            lent.executor(|| panic!("they are started")).expect("an executor");
+            let mut lease = engine.lease(true).expect("all are idle");
+            lease.executor(|| panic!("they are started")).expect("an executor");
         }
     }
 
@@ -214,11 +215,11 @@ mod tests {
         let engine = Engine::new(Config::with_workers(NonZeroU16::MIN));
         for _ in 0..2 * EXECUTORS {
             let caught = crate::panics::caught(|| {
-                let _lent = engine.lend(false).expect("one is idle");
+                let _lease = engine.lease(false).expect("one is idle");
                 panic!("in the block");
             });
             assert!(caught.is_err());
         }
-        assert!(engine.lend(false).is_some());
+        assert!(engine.lease(false).is_some());
     }
 }

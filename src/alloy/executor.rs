@@ -1,9 +1,9 @@
 //! Execution of one block.
 
 use super::commits::Commits;
-use super::engine::{Engine, Lent, Team};
+use super::engine::{Engine, ExecutorLease, ThreadedExecutor};
 use super::finish::finish;
-use super::handles::Parent;
+use super::handles::ParentBlock;
 use super::lists::{ListDatabase, Lists};
 use super::served::{Message, ServedError, served};
 use crate::config::Policy;
@@ -44,22 +44,22 @@ use std::sync::Arc;
 pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
     ethereum: EthBlockExecutor<'a, E, Spec, R>,
     engine: &'a Engine,
-    /// Returns the access lists kept by the database.
+    /// Accessor of the database's access lists.
     lists: Option<fn(&mut E) -> &mut BalState>,
 }
 
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
 
-/// The accesses of the transactions, if they were to be recorded, and how the transactions ended.
+/// The accesses of the transactions, if they were recorded, and the result of the run.
 type BlockRun = (Option<AccessList>, Result<(), BlockExecutionError>);
 
-/// How the transactions of a block run if other threads take part.
-enum Way<'a> {
-    /// On all workers, each with its own handle. The calling thread is one of them, or the only one
-    /// if no executor is lent.
-    Handles(AnySource<'static>, Option<Lent<'a>>),
-    /// On a few workers, while the calling thread reads the database on their behalf.
-    Served(Lent<'a>, Team),
+/// How the transactions of a block run on Braid's executors.
+enum ParallelMode<'a> {
+    /// On all workers, each with its own handle. The calling thread is one of them, and the only
+    /// one without a lease.
+    Handles(AnySource<'static>, Option<ExecutorLease<'a>>),
+    /// On the workers of a leased executor, while the calling thread reads the database for them.
+    Served(ExecutorLease<'a>, ThreadedExecutor),
 }
 
 impl<E, Spec, R: ReceiptBuilder> fmt::Debug for BraidBlockExecutor<'_, E, Spec, R> {
@@ -114,8 +114,8 @@ where
     R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
     <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
 {
-    /// Returns a block of the transactions alone; the Ethereum executor does what precedes and
-    /// follows them.
+    /// Returns a block of the transactions only; the Ethereum executor performs the pre-block and
+    /// post-block calls.
     fn block(&self, transactions: Vec<TxEnv>) -> Block {
         Block {
             cfg: self.ethereum.evm.cfg_env().clone(),
@@ -130,10 +130,14 @@ where
         }
     }
 
-    /// Chooses how the transactions of `block` run; `None` is on the calling thread, by the Ethereum
-    /// executor. `lists` means that access lists are recorded or compared, which only Braid's workers
-    /// do.
-    fn way(&self, block: &Block, lists: bool) -> Result<Option<Way<'a>>, BlockExecutionError> {
+    /// Chooses how the transactions of `block` run; `None` means that the Ethereum executor runs
+    /// them on the calling thread. `lists` means that access lists are recorded or compared, which
+    /// only Braid's workers can do.
+    fn choose_mode(
+        &self,
+        block: &Block,
+        lists: bool,
+    ) -> Result<Option<ParallelMode<'a>>, BlockExecutionError> {
         let engine = self.engine;
         let policy = engine.config.policy;
         if engine.evm.is_none() && !engine.has_own_rules() && self.has_other_precompiles() {
@@ -145,28 +149,28 @@ where
         }
         let may_run_here = !lists && !engine.has_own_rules();
         let is_forced = matches!(policy, Policy::Forced(_));
-        let is_alone = policy == Policy::Sequential || engine.config.workers.get() == 1;
-        if may_run_here && is_alone && !is_forced {
+        let is_single = policy == Policy::Sequential || engine.config.workers.get() == 1;
+        if may_run_here && is_single && !is_forced {
             return Ok(None);
         }
         let parent = self.ethereum.ctx.parent_hash;
         if let Some(source) = engine.handles.as_ref().and_then(|handles| handles.open(parent)) {
-            return Ok(Some(Way::Handles(source, engine.lend(false))));
+            return Ok(Some(ParallelMode::Handles(source, engine.lease(false))));
         }
-        let is_alone = engine.workers().get() == 1 || runs_sequentially(block, &engine.config);
-        if may_run_here && is_alone && !is_forced {
+        let is_single = engine.workers().get() == 1 || runs_sequentially(block, &engine.config);
+        if may_run_here && is_single && !is_forced {
             return Ok(None);
         }
-        let Some(mut lent) = engine.lend(!may_run_here) else { return Ok(None) };
-        match lent.take_team(|| engine.start(engine.workers())) {
-            Ok(team) => Ok(Some(Way::Served(lent, team))),
+        let Some(mut lease) = engine.lease(!may_run_here) else { return Ok(None) };
+        match lease.take_threaded(|| engine.start(engine.workers())) {
+            Ok(threaded) => Ok(Some(ParallelMode::Served(lease, threaded))),
             Err(_) if may_run_here => Ok(None),
             Err(error) => Err(BlockExecutionError::other(error)),
         }
     }
 
-    /// Returns whether precompiles were added to the `Evm`, or taken from it. Workers do not know
-    /// them.
+    /// Returns whether precompiles were added to the `Evm` or removed from it. Workers do not know
+    /// about such changes.
     fn has_other_precompiles(&self) -> bool {
         let precompiles: &dyn Any = self.ethereum.evm.precompiles();
         let spec = PrecompileSpecId::from_spec_id(self.ethereum.evm.cfg_env().spec);
@@ -191,56 +195,56 @@ where
     }
 
     /// Runs the transactions on all workers, each with its own handle of `source`, and commits each
-    /// one meanwhile.
+    /// one while later ones run.
     fn run_with_handles(
         &mut self,
         block: Block,
         source: AnySource<'static>,
-        mut lent: Option<Lent<'_>>,
+        mut lease: Option<ExecutorLease<'_>>,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
     ) -> Result<BlockRun, BlockExecutionError> {
         let Self { ethereum, engine, .. } = self;
-        let Some(handles) = &engine.handles else { unreachable!("the source is one of them") };
+        let Some(handles) = &engine.handles else { unreachable!("the source came from them") };
         let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-        let parent = Parent {
+        let parent = ParentBlock {
             hash: ethereum.ctx.parent_hash,
             beacon_block_root: ethereum.ctx.parent_beacon_block_root,
         };
         let before = handles.before_transactions(env, parent, &source)?;
-        let mut alone = None;
-        let executor = match &mut lent {
-            Some(lent) => lent.executor(|| engine.start(engine.workers())),
-            None => engine.start(NonZeroU16::MIN).map(|executor| alone.insert(executor)),
+        let mut own_executor = None;
+        let executor = match &mut lease {
+            Some(lease) => lease.executor(|| engine.start(engine.workers())),
+            None => engine.start(NonZeroU16::MIN).map(|executor| own_executor.insert(executor)),
         };
         let executor = executor.map_err(BlockExecutionError::other)?;
         executor.set_access_list(lists);
         let mut commits = Commits::new(true);
-        let mut failed = None;
-        let mut left = transactions.iter();
+        let mut commit_error = None;
+        let mut remaining = transactions.iter();
         let mut on_commit = |output: Committed| {
-            let tx = left.next();
+            let tx = remaining.next();
             let committed = tx.map_or(Ok(()), |tx| commits.commit(ethereum, &output, tx.tx()));
             match committed {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
-                    failed = Some(error);
+                    commit_error = Some(error);
                     ControlFlow::Break(())
                 }
             }
         };
-        let around = RequestParts {
+        let parts = RequestParts {
             parent: Some(Arc::new(before)),
             on_commit: Some(&mut on_commit as _),
             cancel: None,
-            most: usize::MAX,
+            max_workers: usize::MAX,
         };
-        let ran = executor.run(block.into(), source, around);
-        if let Some(failed) = failed {
-            return Err(failed);
+        let ran = executor.run(block.into(), source, parts);
+        if let Some(commit_error) = commit_error {
+            return Err(commit_error);
         }
-        Ok(ended::<DbError<E>, _, _>(ran, transactions, |error: ErasedError, hash| {
-            // The error of the caller's `State`, if a read of it had failed.
+        Ok(into_block_run::<DbError<E>, _, _>(ran, transactions, |error: ErasedError, hash| {
+            // A failed read of the caller's `State` would have this error type.
             let error = EvmDatabaseError::Database(error);
             BlockExecutionError::evm(
                 EVMError::<EvmDatabaseError<ErasedError>>::Database(error),
@@ -249,22 +253,22 @@ where
         }))
     }
 
-    /// Runs the transactions on a few workers while this thread reads the database on their behalf,
-    /// and commits them afterwards.
+    /// Runs the transactions on workers while this thread reads the database for them, and commits
+    /// the transactions afterwards.
     fn run_served(
         &mut self,
         block: Block,
-        mut lent: Lent<'_>,
-        team: Team,
+        mut lease: ExecutorLease<'_>,
+        threaded: ThreadedExecutor,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
     ) -> Result<BlockRun, BlockExecutionError> {
-        let Team { mut executor, runner } = team;
+        let ThreadedExecutor { mut executor, runner } = threaded;
         executor.set_access_list(lists);
         let count = block.transactions.len();
         let block = Arc::new(block);
         let workers = usize::from(executor.config().workers.get());
-        let (source, desk) = served::<DbError<E>, ServedBlock<DbError<E>>>(workers);
+        let (source, server) = served::<DbError<E>, ServedBlock<DbError<E>>>(workers);
         let end = source.messages();
         let shared = Arc::clone(&block);
         let job = move || {
@@ -280,11 +284,11 @@ where
         };
         runner.run(job);
         let database = self.ethereum.evm.db_mut();
-        let (done, panicked) = desk.serve(database, &block.transactions);
+        let (done, panicked) = server.serve(database, &block.transactions);
         let lost = || BlockExecutionError::msg("the thread that ran the block is gone");
         let ServedBlock { executor, committed, ran } = done.ok_or_else(lost)?;
-        lent.put_back(Team { executor, runner });
-        drop(lent);
+        lease.put_back(ThreadedExecutor { executor, runner });
+        drop(lease);
         let ran = match (panicked, ran) {
             (Some(payload), _) | (None, Err(payload)) => payload.resume(),
             (None, Ok(ran)) => ran,
@@ -293,7 +297,7 @@ where
         for (output, tx) in committed.iter().zip(transactions) {
             commits.commit(&mut self.ethereum, output, tx.tx())?;
         }
-        Ok(ended::<DbError<E>, _, _>(ran, transactions, |error, hash| match error {
+        Ok(into_block_run::<DbError<E>, _, _>(ran, transactions, |error, hash| match error {
             ServedError::Base(error) => {
                 BlockExecutionError::evm(EVMError::<DbError<E>>::Database(error), hash)
             }
@@ -301,14 +305,14 @@ where
         }))
     }
 
-    /// Makes precompiles warm for the system calls after the transactions of `block`. revm does so
-    /// with the first transaction of an EVM, and the transactions of this block run in other EVMs.
+    /// Warms the precompiles for the system calls after the transactions of `block`. revm does so
+    /// with the first transaction of an EVM, but the transactions of this block run in other EVMs.
     ///
-    /// So this runs the first transaction on the state before it, without data and value, with its
-    /// intrinsic gas alone, and does not commit it. If the first transaction is valid, so is this one.
-    /// As it cannot pay for an instruction that reads, it then reads nothing that the first
-    /// transaction does not read, except the delegate of a callee that the transaction itself
-    /// delegates to another one.
+    /// This method runs the first transaction on the state before it, without data and value and
+    /// with its intrinsic gas only, and does not commit it. If the first transaction is valid, this
+    /// one is valid, too. It has no gas for instructions, so it reads nothing that the first
+    /// transaction does not read, except the delegate of a callee that the first transaction
+    /// delegates to another account.
     fn warm_precompiles(&mut self, block: &Block) {
         let has_calls = block.cfg.spec.is_enabled_in(SpecId::PRAGUE);
         let Some(first) = block.transactions.first().filter(|_| has_calls) else { return };
@@ -395,7 +399,7 @@ where
             None => Ok(Lists::default()),
         };
         let mut lists = lists.map_err(BlockValidationError::other)?;
-        let Some(way) = self.way(&block, lists.is_needed())? else {
+        let Some(mode) = self.choose_mode(&block, lists.is_needed())? else {
             let engine = self.engine;
             let result = self.run_here(block.transactions, recovered)?;
             engine.shared.sequential.fetch_add(count as u64, SeqCst);
@@ -407,19 +411,19 @@ where
             block.access_list = list.map_err(BlockValidationError::other)?;
         }
         self.warm_precompiles(&block);
-        let (accessed, ended) = match way {
-            Way::Handles(source, lent) => {
-                self.run_with_handles(block, source, lent, &recovered, lists.is_needed())?
+        let (accessed, ended) = match mode {
+            ParallelMode::Handles(source, lease) => {
+                self.run_with_handles(block, source, lease, &recovered, lists.is_needed())?
             }
-            Way::Served(lent, team) => {
-                self.run_served(block, lent, team, &recovered, lists.is_needed())?
+            ParallelMode::Served(lease, threaded) => {
+                self.run_served(block, lease, threaded, &recovered, lists.is_needed())?
             }
         };
         if let Some(of) = lists_of {
             lists.end_transactions(of(&mut self.ethereum.evm), accessed, count);
         }
         ended?;
-        self.engine.count(count);
+        self.engine.count_block(count);
         let (mut evm, result) = self.finish()?;
         if let Some(of) = lists_of {
             lists.end(of(&mut evm)).map_err(BlockValidationError::other)?;
@@ -428,16 +432,16 @@ where
     }
 }
 
-/// Everything that the thread of a served block sends back.
+/// Result of a served block, which its thread sends back.
 struct ServedBlock<D> {
     executor: Box<Executor>,
     committed: Vec<Committed>,
     ran: Result<Result<BlockOutput, BlockError<ServedError<D>>>, Payload>,
 }
 
-/// Returns the accesses of the transactions, and the error that the Ethereum executor would return.
-/// `base` converts an error of the database; it gets the hash of the transaction.
-fn ended<D, T: Encodable2718, B: fmt::Display>(
+/// Converts the result of a run: an error becomes the error that the Ethereum executor would
+/// return. `base` converts an error of the database, given the hash of the transaction.
+fn into_block_run<D, T: Encodable2718, B: fmt::Display>(
     ran: Result<BlockOutput, BlockError<B>>,
     transactions: &[impl RecoveredTx<T>],
     base: impl FnOnce(B, B256) -> BlockExecutionError,

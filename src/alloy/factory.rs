@@ -26,15 +26,15 @@ use std::sync::Arc;
 
 /// A block executor factory whose executors run whole blocks in parallel.
 ///
-/// Threads start with the first block that needs them and are kept. Up to two blocks run on several
-/// threads at the same time; any others run on their calling threads, or wait if they follow rules
-/// that only Braid knows (precompiles or a surcharge of the factory, access lists). Clones share the
-/// threads and the counters.
+/// Threads start with the first block that needs them, and outlive it. Up to two blocks run on
+/// several threads at the same time; other blocks run on their calling threads, or wait if they
+/// follow rules that only Braid knows (precompiles or a surcharge of the factory, access lists).
+/// Clones share the threads and the counters.
 ///
-/// Over the caller's database alone, the calling thread reads for the workers, so it is one of the
-/// threads and runs nothing; blocks in which too little could run at the same time are executed on
-/// it sequentially. With [`with_handles`](Self::with_handles), all workers read and run, and the
-/// calling thread is one of them.
+/// By default, the calling thread reads the caller's database for the workers and runs no
+/// transactions; blocks with too little parallelism run sequentially on the calling thread. With
+/// [`with_handles`](Self::with_handles), all workers read and run, and the calling thread is one of
+/// them.
 ///
 /// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest. With
 /// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.
@@ -48,13 +48,13 @@ pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = Eth
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Executions {
-    /// Blocks whose transactions Braid ran, with other workers or alone.
+    /// Blocks whose transactions Braid ran, on one or more workers.
     pub blocks: u64,
-    /// Transactions of those blocks.
+    /// Transactions of these blocks.
     pub transactions: u64,
-    /// Transactions that alloy-evm's executor ran on the calling thread: those executed one at a
-    /// time, and those of blocks that were too small to share, found both executors busy, could
-    /// start no thread, or came with an `Evm` that has precompiles of its own.
+    /// Transactions that alloy-evm's executor ran on the calling thread: transactions executed one
+    /// at a time, and transactions of blocks that were too small, found both executors busy, could
+    /// start no thread, or came with an `Evm` that has its own precompiles.
     pub sequential: u64,
 }
 
@@ -80,7 +80,7 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     /// single transaction use the precompiles of their `Evm`.
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
-        // The shared executors were made without these precompiles.
+        // The existing executors were created without these precompiles.
         self.engine = Engine { precompiles, shared: Arc::default(), ..self.engine };
         self
     }
@@ -138,16 +138,16 @@ where
     TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
     <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
 {
-    /// Lets each worker read through a handle of its own, which is much faster than reading the
-    /// database of the caller. For each block that is executed whole, `states` is called with the
-    /// hash of its parent. It returns the state after the parent, or `None` if it does not have
-    /// that state, for instance because the parent is not written yet; then all reads come from the
-    /// database of the caller.
+    /// Lets each worker read through its own handle, which is much faster than reading the caller's
+    /// database. For each block that is executed whole, `states` is called with the hash of the
+    /// parent block. It returns the state after the parent, or `None` if it does not have that
+    /// state, for instance because the parent is not written yet; then all reads come from the
+    /// caller's database.
     ///
-    /// The database of the caller must have the same state. It is read for what precedes and
-    /// follows the transactions, and for the balances of the beneficiary and the receiver of a
-    /// surcharge; the changes are committed to it. Entries that were put into its cache by hand are
-    /// not seen by the transactions.
+    /// The caller's database must have the same state. The pre-block and post-block calls read it,
+    /// and the balances of the beneficiary and of the receiver of a surcharge come from it; all
+    /// changes are committed to it. Transactions do not see entries that the caller has put into
+    /// its cache.
     #[must_use]
     pub fn with_handles<S: StateSource + 'static>(
         mut self,

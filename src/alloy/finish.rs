@@ -1,6 +1,6 @@
-//! The end of a block, corrected where alloy-evm 0.39 deviates from the executable specification:
-//! withdrawals are paid before the request contracts are called, and a block is invalid if a
-//! request contract has no code or if a deposit event has the wrong layout.
+//! The end of a block, with corrections where alloy-evm 0.39 deviates from the executable
+//! specification: withdrawals are paid before the request contracts are called, and a block is
+//! invalid if a request contract has no code or if a deposit event has the wrong layout.
 
 use crate::evm::{no_code, push_deposits};
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
@@ -53,7 +53,7 @@ where
     for contract in prague.into_iter().chain(builders) {
         let info = ethereum.evm.db_mut().basic(contract).map_err(BlockExecutionError::other)?;
         if info.is_none_or(|info| info.is_empty_code_hash() || info.code_hash.is_zero()) {
-            return Err(missing(contract).into());
+            return Err(missing_code(contract).into());
         }
     }
     ethereum.finish()
@@ -76,7 +76,7 @@ fn check_deposits<R: TxReceipt<Log = Log>>(
 }
 
 /// Returns the error of a block whose request `contract` has no code.
-fn missing(contract: Address) -> BlockValidationError {
+fn missing_code(contract: Address) -> BlockValidationError {
     let message = no_code(contract);
     match contract {
         WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS => {

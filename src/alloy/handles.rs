@@ -1,4 +1,4 @@
-//! Handles of the workers' own: reads that do not go through the caller's database.
+//! Per-worker database handles, whose reads bypass the caller's database.
 
 use crate::evm::{AnySource, AnyState, StateSource};
 use crate::ids::WorkerId;
@@ -20,13 +20,13 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{AccountInfo, Bytecode};
 
 /// The parent of a block.
-pub(super) struct Parent {
+pub(super) struct ParentBlock {
     pub(super) hash: B256,
     pub(super) beacon_block_root: Option<B256>,
 }
 
 type OpenHandle = dyn Fn(B256) -> Option<AnySource<'static>> + Send + Sync;
-type BeforeTransactions = dyn Fn(EvmEnv, Parent, AnyState<'static>) -> Result<BundleState, BlockExecutionError>
+type BeforeTransactions = dyn Fn(EvmEnv, ParentBlock, AnyState<'static>) -> Result<BundleState, BlockExecutionError>
     + Send
     + Sync;
 
@@ -37,7 +37,7 @@ pub(super) struct Handles {
 }
 
 impl Handles {
-    /// Opens handles with `open`. The pre-block calls are those of `ethereum`.
+    /// Creates handles that are opened by `open`. `ethereum` performs the pre-block calls.
     pub(super) fn new<S, R, Spec, F>(
         open: impl Fn(B256) -> Option<S> + Send + Sync + 'static,
         ethereum: EthBlockExecutorFactory<R, Spec, F>,
@@ -53,7 +53,7 @@ impl Handles {
         TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
         <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
     {
-        let before = move |env, parent: Parent, handle| {
+        let before = move |env, parent: ParentBlock, handle| {
             let state = State::builder().with_database(WrapDatabaseRef(Handle(handle)));
             let mut state = state.with_bundle_update().build();
             let evm = ethereum.evm_factory().create_evm(&mut state, env);
@@ -74,8 +74,7 @@ impl Handles {
         Self { open: Box::new(open), before: Box::new(before) }
     }
 
-    /// Opens the state after the block with the hash `parent`; `None` if there are no handles on
-    /// it.
+    /// Opens the state after the block with the hash `parent`; `None` if it is not available.
     pub(super) fn open(&self, parent: B256) -> Option<AnySource<'static>> {
         (self.open)(parent)
     }
@@ -83,11 +82,11 @@ impl Handles {
     /// Returns the changes of the pre-block calls on `source`.
     ///
     /// # Errors
-    /// A system call fails, or a read of a handle.
+    /// Returns an error if a system call or a read of a handle fails.
     pub(super) fn before_transactions(
         &self,
         env: EvmEnv,
-        parent: Parent,
+        parent: ParentBlock,
         source: &AnySource<'static>,
     ) -> Result<BundleState, BlockExecutionError> {
         let handle = source.open(WorkerId(0)).map_err(BlockExecutionError::other)?;
@@ -95,7 +94,7 @@ impl Handles {
     }
 }
 
-/// A handle with the traits that alloy-evm asks for.
+/// A handle with the traits that alloy-evm requires.
 struct Handle(AnyState<'static>);
 
 impl fmt::Debug for Handle {

@@ -38,7 +38,7 @@ impl<T: ListDatabase + ?Sized> ListDatabase for &mut T {
 /// The access lists of one block.
 #[derive(Default)]
 pub(super) struct Lists {
-    /// The list that the database came with.
+    /// The list that the database had before the block.
     given: Option<(Arc<AccessList>, GivenList)>,
     /// Accesses before the transactions.
     before: Bal,
@@ -53,7 +53,7 @@ impl fmt::Debug for Lists {
 }
 
 impl Lists {
-    /// Starts a block: commits now have index 0. The given list is taken out of the database.
+    /// Starts a block: commits now have index 0. Takes the given list out of the database.
     ///
     /// # Errors
     /// Returns an error if the list cannot belong to any block with this number of transactions.
@@ -65,7 +65,7 @@ impl Lists {
     ) -> Result<Self, AccessListError> {
         let mut lists = Self { builds: state.bal_builder.is_some(), ..Self::default() };
         state.reset_bal_index();
-        // A list with a fallback to the database need not be that of this block.
+        // A list with a fallback to the database need not belong to this block.
         if let Some(list) = state.bal.take().filter(|_| !state.allow_db_fallback) {
             let list = Arc::new(AccessList::new(Arc::unwrap_or_clone(list).into_alloy_bal()));
             let is_limited = cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
@@ -77,13 +77,13 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Returns whether there is a list to build or to compare.
+    /// Returns whether a list must be built or compared.
     pub(super) const fn is_needed(&self) -> bool {
         self.builds || self.given.is_some()
     }
 
-    /// Starts the transactions, and returns the list they are executed with. The engine records the
-    /// accesses of the transactions; the database builds nothing until they have ended.
+    /// Starts the transactions, and returns the list with which they are executed. The engine
+    /// records their accesses; the database records nothing until they have ended.
     ///
     /// # Errors
     /// Returns an error if the list differs from the accesses before the transactions.
@@ -92,7 +92,7 @@ impl Lists {
         state: &mut BalState,
     ) -> Result<Option<Arc<AccessList>>, AccessListError> {
         if let Some((_, given)) = &self.given {
-            given.compare_before(&built(state))?;
+            given.compare_before(&built_list(state))?;
         }
         self.before = state.bal_builder.take().unwrap_or_default();
         Ok(self.given.as_ref().map(|(list, _)| Arc::clone(list)))
@@ -112,7 +112,7 @@ impl Lists {
         let mut all = core::mem::take(&mut self.before);
         for account in accessed.iter().flat_map(|list| list.iter()) {
             let known = all.accounts.entry(account.address).or_default();
-            let AccountBal { account_info, storage } = of_account(account);
+            let AccountBal { account_info, storage } = account_bal(account);
             known.account_info.extend(account_info);
             known.storage.extend(storage);
         }
@@ -120,13 +120,13 @@ impl Lists {
         state.bal_index = BlockAccessIndex::from_tx_index(transactions as u64);
     }
 
-    /// Ends the block. A list that was built only for the comparison is taken out of the database.
+    /// Ends the block. Drops a list that was built only for the comparison.
     ///
     /// # Errors
     /// Returns an error if the given list differs from the accesses after the transactions.
     pub(super) fn end(self, state: &mut BalState) -> Result<(), AccessListError> {
         let compared = match &self.given {
-            Some((_, given)) => given.compare_end(&built(state)),
+            Some((_, given)) => given.compare_end(&built_list(state)),
             None => Ok(()),
         };
         if !self.builds {
@@ -136,12 +136,12 @@ impl Lists {
     }
 }
 
-fn built(state: &BalState) -> Vec<AccountChanges> {
+fn built_list(state: &BalState) -> Vec<AccountChanges> {
     state.bal_builder().unwrap_or_default().into_alloy_bal()
 }
 
 /// Converts an account of a list into the form of revm's builder.
-fn of_account(account: &AccountChanges) -> AccountBal {
+fn account_bal(account: &AccountChanges) -> AccountBal {
     let codes = account.code_changes.iter();
     let codes = codes.map(|change| (change.block_access_index, code_of(&change.new_code)));
     let changed = account.storage_changes.iter();

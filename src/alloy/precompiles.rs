@@ -1,4 +1,4 @@
-//! Ethereum's EVMs with precompiles of alloy-evm's kind.
+//! A factory of Ethereum's EVMs with custom precompiles of alloy-evm.
 
 use alloy_evm::eth::EthEvmContext;
 use alloy_evm::precompiles::PrecompilesMap;
@@ -11,15 +11,17 @@ use revm::inspector::NoOpInspector;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// A factory of Ethereum's EVMs whose precompiles are changed by a function: it may add, replace and
-/// remove any [`DynPrecompile`](alloy_evm::precompiles::DynPrecompile), also one that writes state.
+/// A factory of Ethereum's EVMs with custom precompiles. A function adds, replaces or removes any
+/// [`DynPrecompile`](alloy_evm::precompiles::DynPrecompile), including precompiles that write
+/// state.
 ///
-/// For [`BraidExecutorFactory::with_evm_factory`](super::BraidExecutorFactory::with_evm_factory),
-/// with [`Fees::Deferred`](super::Fees::Deferred). Workers, and the calls that execute a single
+/// Pass it to
+/// [`BraidExecutorFactory::with_evm_factory`](super::BraidExecutorFactory::with_evm_factory), with
+/// [`Fees::Deferred`](super::Fees::Deferred). Workers, and the calls that execute a single
 /// transaction, then have the same precompiles. The function is called for each EVM. A precompile
-/// must be a function of its input and of what it reads through the EVM, because a transaction may
-/// run several times. A [`Precompile`](crate::Precompile), which reads state but cannot write it, is
-/// faster: Braid's own EVM runs it.
+/// must be a function of its input and of the state that it reads through the EVM, because a
+/// transaction may run several times. A [`Precompile`](crate::Precompile), which can read state but
+/// not write it, is faster, because Braid's own EVM runs it.
 #[derive(Clone)]
 pub struct PrecompileEvmFactory {
     change: Arc<dyn Fn(&mut PrecompilesMap) + Send + Sync>,
@@ -32,7 +34,7 @@ impl fmt::Debug for PrecompileEvmFactory {
 }
 
 impl PrecompileEvmFactory {
-    /// Creates a factory whose EVMs have Ethereum's precompiles as `change` leaves them.
+    /// Creates a factory whose EVMs have Ethereum's precompiles, changed by `change`.
     pub fn new(change: impl Fn(&mut PrecompilesMap) + Send + Sync + 'static) -> Self {
         Self { change: Arc::new(change) }
     }

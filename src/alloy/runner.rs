@@ -5,10 +5,10 @@ use std::thread::{Builder, JoinHandle};
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// A thread that runs one job at a time. It ends when this is dropped.
+/// A thread that runs one job at a time, until the handle is dropped.
 #[derive(Debug)]
 pub(super) struct BlockThread {
-    /// `None` once the thread is to end.
+    /// Sender of jobs; `None` once the thread should end.
     jobs: Option<Sender<Task>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,10 +30,10 @@ impl BlockThread {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs `job`, which must not panic, once the jobs before it have ended.
+    /// Runs `job` on the thread, after all earlier jobs. It must not panic.
     pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs {
-            // If the thread is gone the job is dropped, and its caller sees the channel close.
+            // If the thread has ended, the job is dropped, and its caller sees a closed channel.
             let _ = jobs.send(Box::new(job));
         }
     }

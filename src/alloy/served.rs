@@ -1,4 +1,4 @@
-//! Serves a single-threaded database to all workers.
+//! A state source that serves a single-threaded database to all workers.
 
 use crate::evm::StateSource;
 use crate::ids::WorkerId;
@@ -14,7 +14,7 @@ use revm::context::{DBErrorMarker, TxEnv};
 use revm::state::{AccountInfo, Bytecode};
 use std::sync::Arc;
 
-/// Reason why a read of a worker failed.
+/// Error of a worker's read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServedError<E> {
     /// The database failed.
@@ -54,11 +54,10 @@ pub(super) enum Message<E, T> {
     Done(T),
 }
 
-/// Number of parts of the answers, each with its own lock.
+/// Number of shards of the answers, each with its own lock.
 const SHARDS: usize = 16;
 
-/// All answers so far: no worker asks twice, and none asks for a value that another worker has
-/// asked for.
+/// Cache of all answers, shared by the workers: each value is requested once.
 #[derive(Default)]
 pub(super) struct Answers([Mutex<HashMap<Question, Answer>>; SHARDS]);
 
@@ -94,47 +93,47 @@ pub(super) struct Served<E, T> {
     threads: Threads,
 }
 
-/// The handle of one worker.
-pub(super) struct Asking<E, T> {
+/// The database handle of one worker.
+pub(super) struct ServedHandle<E, T> {
     messages: Sender<Message<E, T>>,
     answers: Arc<Answers>,
     threads: Threads,
 }
 
-/// The database's side of the channel.
-pub(super) struct Desk<E, T> {
+/// The side of the database's thread, which answers questions.
+pub(super) struct ReadServer<E, T> {
     messages: Receiver<Message<E, T>>,
     answers: Arc<Answers>,
     threads: Threads,
 }
 
 /// Creates a source for `workers` workers, and the database's side.
-pub(super) fn served<E, T>(workers: usize) -> (Served<E, T>, Desk<E, T>) {
-    // One question of each worker, and the end of the block: no sender waits.
+pub(super) fn served<E, T>(workers: usize) -> (Served<E, T>, ReadServer<E, T>) {
+    // Room for one question per worker and the end of the block, so that no sender waits.
     let (messages, inbox) = bounded(workers.saturating_add(1));
     let answers = Arc::<Answers>::default();
     let threads = Threads::for_workers(workers + 1);
     let served = Served { messages, answers: Arc::clone(&answers), threads };
-    (served, Desk { messages: inbox, answers, threads })
+    (served, ReadServer { messages: inbox, answers, threads })
 }
 
 impl<E, T> Served<E, T> {
-    /// Returns the sender of the end of the block.
+    /// Returns a sender, for the end of the block.
     pub(super) fn messages(&self) -> Sender<Message<E, T>> {
         self.messages.clone()
     }
 }
 
-impl<E, T> Desk<E, T> {
-    /// Answers questions from `database` until the block has ended, and reads ahead what
-    /// `transactions` name while there are none. Returns the end of the block, unless it was lost,
-    /// and the payload of a panic in `database`. After a panic no question is answered.
+impl<E, T> ReadServer<E, T> {
+    /// Answers questions from `database` until the block has ended. While there are none, reads the
+    /// state that `transactions` name in advance. Returns the end of the block, unless it was lost,
+    /// and the payload of a panic in `database`. After a panic, all questions fail.
     pub(super) fn serve<D: revm::Database<Error = E>>(
         self,
         database: &mut D,
         transactions: &[TxEnv],
     ) -> (Option<T>, Option<Payload>) {
-        let mut ahead = transactions.iter().flat_map(named);
+        let mut prefetch = transactions.iter().flat_map(named_state);
         let mut panicked = None;
         loop {
             let message = match self.messages.try_recv() {
@@ -142,9 +141,9 @@ impl<E, T> Desk<E, T> {
                 Err(TryRecvError::Disconnected) => return (None, panicked),
                 Err(TryRecvError::Empty) => {
                     if panicked.is_none()
-                        && let Some(named) = ahead.next()
+                        && let Some(question) = prefetch.next()
                     {
-                        self.read_ahead(database, named);
+                        self.prefetch(database, question);
                         continue;
                     }
                     match self.threads.recv(&self.messages) {
@@ -164,7 +163,7 @@ impl<E, T> Desk<E, T> {
                         panicked = Some(payload);
                         Err(ServedError::Gone)
                     });
-                    // The worker is waiting for it, unless it panicked.
+                    // The worker waits for the answer, unless it has panicked.
                     drop(reply.send(answer));
                 }
             }
@@ -191,18 +190,18 @@ impl<E, T> Desk<E, T> {
         Ok(answer)
     }
 
-    /// Reads what a transaction names, and the code of a callee. Errors and panics are ignored: a
-    /// transaction that needs the value meets them again.
-    fn read_ahead<D: revm::Database<Error = E>>(&self, database: &mut D, named: Question) {
+    /// Reads the answer to `question` in advance, and the code of an account. Errors and panics are
+    /// ignored: they recur if a transaction needs the value.
+    fn prefetch<D: revm::Database<Error = E>>(&self, database: &mut D, question: Question) {
         // A slot stays in the database's cache. If it were read before its account is created, a
         // later block would see the slot that the creation clears.
-        if let Question::Slot(address, _) = named
+        if let Question::Slot(address, _) = question
             && !self.has_code(address)
         {
             return;
         }
         let _ = caught(|| {
-            let answer = self.answer(database, named)?;
+            let answer = self.answer(database, question)?;
             if let Answer::Account(Some(info)) = answer
                 && info.code.is_none()
                 && !(info.is_empty_code_hash() || info.code_hash.is_zero())
@@ -220,8 +219,8 @@ impl<E, T> Desk<E, T> {
     }
 }
 
-/// Returns what `tx` names: its sender, its callee, and its access list.
-fn named(tx: &TxEnv) -> impl Iterator<Item = Question> + '_ {
+/// Iterates over the state that `tx` names: its sender, its callee, and its access list.
+fn named_state(tx: &TxEnv) -> impl Iterator<Item = Question> + '_ {
     let accounts = [Some(tx.caller), tx.kind.to().copied()].into_iter().flatten();
     let listed = tx.access_list.iter().flat_map(|item| {
         let slots = item.storage_keys.iter();
@@ -231,9 +230,9 @@ fn named(tx: &TxEnv) -> impl Iterator<Item = Question> + '_ {
     accounts.map(Question::Account).chain(listed)
 }
 
-impl<E, T> fmt::Debug for Asking<E, T> {
+impl<E, T> fmt::Debug for ServedHandle<E, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").finish_non_exhaustive()
+        f.debug_struct("ServedHandle").finish_non_exhaustive()
     }
 }
 
@@ -242,28 +241,28 @@ where
     E: core::error::Error + Send + Sync + 'static,
     T: Send,
 {
-    type State = Asking<E, T>;
+    type State = ServedHandle<E, T>;
 
-    fn open(&self, _: WorkerId) -> Result<Asking<E, T>, ServedError<E>> {
-        Ok(Asking {
+    fn open(&self, _: WorkerId) -> Result<ServedHandle<E, T>, ServedError<E>> {
+        Ok(ServedHandle {
             messages: self.messages.clone(),
             answers: Arc::clone(&self.answers),
             threads: self.threads,
         })
     }
 
-    /// Always false: one thread answers.
+    /// Returns false, because one thread answers all reads.
     fn reads_overlap(&self) -> bool {
         false
     }
 }
 
-impl<E, T> Asking<E, T> {
+impl<E, T> ServedHandle<E, T> {
     fn ask(&self, question: Question) -> Reply<E> {
         if let Some(answer) = self.answers.get(&question) {
             return Ok(answer);
         }
-        // Only the message holds the sender: if it is dropped unanswered, the wait ends.
+        // Only the message holds the sender, so the wait ends if the message is dropped.
         let (reply, replies) = bounded(1);
         let asked = self.messages.send(Message::Read(question, reply));
         asked.map_err(|_| ServedError::Gone)?;
@@ -271,7 +270,7 @@ impl<E, T> Asking<E, T> {
     }
 }
 
-impl<E, T> DatabaseRef for Asking<E, T>
+impl<E, T> DatabaseRef for ServedHandle<E, T>
 where
     E: core::error::Error + Send + Sync + 'static,
 {

@@ -4,7 +4,7 @@ use super::{Config, EngineConfig, Policy};
 use core::ops::RangeInclusive;
 use std::num::NonZeroU16;
 
-/// A configuration value that is out of bounds, with its field and the allowed values.
+/// Error for a configuration value that is out of bounds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {value} is not allowed: set {allowed}")]
 #[non_exhaustive]
@@ -79,13 +79,13 @@ impl ConfigBuilder {
         self
     }
 
-    pub const fn access_list(mut self, is_asked_for: bool) -> Self {
-        self.access_list = is_asked_for;
+    pub const fn access_list(mut self, enabled: bool) -> Self {
+        self.access_list = enabled;
         self
     }
 
-    pub const fn keep_changes(mut self, keeps: bool) -> Self {
-        self.keep_changes = keeps;
+    pub const fn keep_changes(mut self, enabled: bool) -> Self {
+        self.keep_changes = enabled;
         self
     }
 
@@ -94,13 +94,13 @@ impl ConfigBuilder {
         self
     }
 
-    pub const fn reverts(mut self, keeps: bool) -> Self {
-        self.reverts = keeps;
+    pub const fn reverts(mut self, enabled: bool) -> Self {
+        self.reverts = enabled;
         self
     }
 
-    pub const fn learn(mut self, learns: bool) -> Self {
-        self.learn = learns;
+    pub const fn learn(mut self, enabled: bool) -> Self {
+        self.learn = enabled;
         self
     }
 
@@ -118,19 +118,19 @@ impl ConfigBuilder {
     /// Returns an error for the first field, in the order of [`Config`], that is out of bounds.
     pub fn build(self) -> Result<Config, ConfigError> {
         let default = Config::default();
-        let most = u32::from(Config::MOST_WORKERS);
+        let max = u32::from(Config::MAX_WORKERS);
         let workers = match self.workers {
             None => default.workers,
             Some(count) => {
-                number("workers", count, 1..=most, ", or leave it out for one for each core")?
+                check_bounds("workers", count, 1..=max, ", or leave it out for one for each core")?
             }
         };
         let io_workers = match self.io_workers {
             None => None,
             Some(count) => {
-                let allowed = u32::from(workers.get())..=u32::from(Config::MOST_IO_WORKERS);
-                let otherwise = " (from `workers` on), or leave it out";
-                Some(number("io_workers", count, allowed, otherwise)?)
+                let allowed = u32::from(workers.get())..=u32::from(Config::MAX_IO_WORKERS);
+                let advice = " (from `workers` on), or leave it out";
+                Some(check_bounds("io_workers", count, allowed, advice)?)
             }
         };
         Ok(Config {
@@ -146,17 +146,17 @@ impl ConfigBuilder {
     }
 }
 
-/// Returns `value` if it is within `bounds`; `otherwise` continues the message about these.
-fn number(
+/// Returns `value` if it is within `bounds`. `advice` follows the bounds in the error message.
+fn check_bounds(
     field: &'static str,
     value: u32,
     bounds: RangeInclusive<u32>,
-    otherwise: &str,
+    advice: &str,
 ) -> Result<NonZeroU16, ConfigError> {
     let small = u16::try_from(value).ok().and_then(NonZeroU16::new);
     small.filter(|_| bounds.contains(&value)).ok_or_else(|| {
-        let (least, most) = bounds.into_inner();
-        ConfigError { field, value, allowed: format!("{least} to {most}{otherwise}") }
+        let (min, max) = bounds.into_inner();
+        ConfigError { field, value, allowed: format!("{min} to {max}{advice}") }
     })
 }
 

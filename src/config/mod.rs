@@ -6,13 +6,14 @@ pub use builder::{ConfigBuilder, ConfigError};
 
 use crate::protocol::{Limits, Waste};
 #[cfg(feature = "evm")]
-use crate::thresholds::IO_WORKERS_EACH;
+use crate::thresholds::IO_WORKERS_PER_WORKER;
 use crate::thresholds::{
-    JOBS_PER_WORKER, PATIENCE, SHARDS_PER_WORKER, SPECULATIVE_RUNS, WINDOW, WINDOW_WORKERS,
+    JOBS_PER_WORKER, PATIENCE_GAS, SHARDS_PER_WORKER, SPECULATIVE_RUNS, WINDOW_PER_WORKER,
+    WINDOW_WORKERS,
 };
 use std::num::{NonZeroU16, NonZeroU32};
 
-/// Which strategies the transactions of a block may use. It changes speed, never a result.
+/// Strategies that the transactions of a block may use. The policy changes speed, never a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -88,23 +89,22 @@ pub struct Config {
     /// Default: no. It costs as much time as [`on_commit`](crate::BlockRequest::on_commit), and the
     /// memory of all changes while the output exists.
     pub keep_changes: bool,
-    /// Which strategies the transactions may use.
+    /// Strategies that the transactions may use.
     pub policy: Policy,
     /// Whether the bundle keeps the reverts that undo the block. Default: yes.
     pub reverts: bool,
     /// Whether an executor learns from earlier blocks. It remembers calls (contract, function and
-    /// first argument) on which speculation failed, and runs blocks of such calls, or the rest of a
-    /// block, sequentially from the start. It also remembers functions that ran long, and begins
-    /// their calls early, as it does unknown calls with a very high gas limit. Default: yes. Set it
-    /// to no if one executor serves unrelated chains, or in measurements whose blocks must be
-    /// independent.
+    /// first argument) on which speculation failed, and runs later calls of that kind sequentially
+    /// from the start. It also remembers functions that ran long, and starts their calls early, as
+    /// it does unknown calls with a very high gas limit. Default: yes. Set it to no if one executor
+    /// serves unrelated chains, or in measurements whose blocks must be independent.
     pub learn: bool,
-    /// What the engine decides by itself. It may change with any release.
+    /// Internal settings of the engine. They may change in any release.
     #[doc(hidden)]
     pub engine: EngineConfig,
 }
 
-/// What the engine decides by itself, for tests and measurements.
+/// Internal settings of the engine, for tests and measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineConfig {
@@ -121,13 +121,13 @@ pub struct EngineConfig {
     /// Maximum number of transactions dispatched together; `None` derives it from the size of the
     /// block.
     pub chunk: Option<NonZeroU32>,
-    /// Whether transactions that are dispatched together share a journal, so that each finds what
-    /// earlier ones have read. Journals are never shared before Spurious Dragon.
+    /// Whether transactions that are dispatched together share a journal, so that each can use the
+    /// values that earlier ones have read. Journals are never shared before Spurious Dragon.
     pub share_journals: bool,
     /// Whether each worker's EVM caches up to 256 KECCAK256 hashes of inputs of up to 95 bytes. The
     /// cache takes 32 KiB and lasts for one segment of the block at most.
     pub cache_keccak: bool,
-    /// Whether threads avoid the core that the calling thread uses when it hands out work (Linux
+    /// Whether threads avoid the core that the calling thread uses when it wakes them (Linux
     /// only, and only if the executor has no more threads than there are cores). In virtual
     /// machines, Linux tends to wake a thread on the core of its waker although other cores are
     /// idle, where it waits until the waker blocks. The set of allowed cores is read once, when the
@@ -153,12 +153,12 @@ impl Default for EngineConfig {
         Self {
             mode: Mode::default(),
             max_speculative_runs: SPECULATIVE_RUNS,
-            window_per_worker: WINDOW,
+            window_per_worker: WINDOW_PER_WORKER,
             chunk: None,
             share_journals: true,
             cache_keccak: true,
             spread_workers: true,
-            patience: PATIENCE,
+            patience: PATIENCE_GAS,
         }
     }
 }
@@ -166,14 +166,14 @@ impl Default for EngineConfig {
 impl EngineConfig {
     /// Maximum of `window_per_worker`.
     #[cfg(feature = "evm")]
-    const MOST_WINDOW: u32 = 65_536;
+    const MAX_WINDOW: u32 = 65_536;
 
     /// Returns the configuration with each value clamped to its bounds.
     #[cfg(feature = "evm")]
-    fn within_bounds(self) -> Self {
+    fn clamped(self) -> Self {
         Self {
             max_speculative_runs: self.max_speculative_runs.max(1),
-            window_per_worker: self.window_per_worker.clamp(1, Self::MOST_WINDOW),
+            window_per_worker: self.window_per_worker.clamp(1, Self::MAX_WINDOW),
             ..self
         }
     }
@@ -198,9 +198,9 @@ impl Default for Config {
 
 impl Config {
     /// Maximum of `workers` in [`builder`](Self::builder).
-    pub(crate) const MOST_WORKERS: u16 = 1_024;
+    pub(crate) const MAX_WORKERS: u16 = 1_024;
     /// Maximum of `io_workers` in [`builder`](Self::builder).
-    pub(crate) const MOST_IO_WORKERS: u16 = 8_192;
+    pub(crate) const MAX_IO_WORKERS: u16 = 8_192;
 
     /// Returns a builder that checks all values in [`build`](ConfigBuilder::build).
     pub fn builder() -> ConfigBuilder {
@@ -215,26 +215,26 @@ impl Config {
 
     /// Returns the configuration with each value clamped to its bounds.
     #[cfg(feature = "evm")]
-    pub(crate) fn within_bounds(self) -> Self {
-        let most = |most: u16| NonZeroU16::new(most).unwrap_or(NonZeroU16::MAX);
-        let workers = self.workers.min(most(Self::MOST_WORKERS));
+    pub(crate) fn clamped(self) -> Self {
+        let max = |max: u16| NonZeroU16::new(max).unwrap_or(NonZeroU16::MAX);
+        let workers = self.workers.min(max(Self::MAX_WORKERS));
         let io_workers =
-            self.io_workers.map(|count| count.clamp(workers, most(Self::MOST_IO_WORKERS)));
-        Self { workers, io_workers, engine: self.engine.within_bounds(), ..self }
+            self.io_workers.map(|count| count.clamp(workers, max(Self::MAX_IO_WORKERS)));
+        Self { workers, io_workers, engine: self.engine.clamped(), ..self }
     }
 
     /// Returns the number of workers for slow storage.
     #[cfg(feature = "evm")]
-    pub(crate) fn most_workers(&self) -> u16 {
+    pub(crate) fn slow_storage_workers(&self) -> u16 {
         match (self.workers.get(), self.io_workers) {
             (1, None) => 1,
-            (workers, None) => workers.saturating_mul(IO_WORKERS_EACH),
-            (workers, Some(most)) => workers.max(most.get()),
+            (workers, None) => workers.saturating_mul(IO_WORKERS_PER_WORKER),
+            (workers, Some(io_workers)) => workers.max(io_workers.get()),
         }
     }
 
     /// Returns the protocol's limits for `workers` workers. `fallback` is the amount of waste at
-    /// which the protocol stops speculating; the caller then runs the rest in another way.
+    /// which the protocol stops speculating; `None` means that storage is slow.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
@@ -244,15 +244,15 @@ impl Config {
         // All other forced strategies run to the end of the block.
         let may_end_early = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         let job_capacity = workers.saturating_mul(JOBS_PER_WORKER);
-        let each = self.engine.window_per_worker.max(1);
-        let all = each.saturating_mul(workers);
+        let per_worker = self.engine.window_per_worker.max(1);
+        let widest = per_worker.saturating_mul(workers);
         // On slow storage speculation never ends early, and the window is as wide as possible,
         // because it hides the latency.
-        let waits = fallback.is_none();
+        let is_slow_storage = fallback.is_none();
         // A smaller window would leave some workers without a job.
-        let most = each.saturating_mul(WINDOW_WORKERS).max(job_capacity);
+        let narrow = per_worker.saturating_mul(WINDOW_WORKERS).max(job_capacity);
         Limits {
-            window: if waits { all } else { all.min(most) },
+            window: if is_slow_storage { widest } else { widest.min(narrow) },
             job_capacity,
             max_speculative_runs: self.engine.max_speculative_runs.max(1),
             skip_rejected: self.engine.mode == Mode::Build,
@@ -261,19 +261,19 @@ impl Config {
         }
     }
 
-    /// Returns whether transactions may run ahead of the frontier. If not, the whole block runs
-    /// sequentially.
+    /// Returns whether transactions may run before all lower ones have committed. If not, the whole
+    /// block runs sequentially.
     #[cfg(feature = "evm")]
-    pub(crate) fn may_run_ahead(&self) -> bool {
+    pub(crate) fn may_speculate(&self) -> bool {
         match self.policy {
-            Policy::Auto => self.most_workers() > 1,
+            Policy::Auto => self.slow_storage_workers() > 1,
             Policy::Sequential => false,
             Policy::Forced(_) => true,
         }
     }
 
-    /// Returns the number of store shards: enough that workers rarely contend for one, and few for
-    /// a small block.
+    /// Returns the number of store shards: enough that workers rarely contend for one, and at most
+    /// one per transaction.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
         transactions.clamp(1, workers.saturating_mul(SHARDS_PER_WORKER))
@@ -302,12 +302,12 @@ mod tests {
             (config(8, 3, 7), config(8, 8, 7)),
             (config(1, 1, 1), config(1, 1, 1)),
         ] {
-            assert_eq!(given.within_bounds(), allowed);
+            assert_eq!(given.clamped(), allowed);
         }
         let wide = EngineConfig { window_per_worker: u32::MAX, ..EngineConfig::default() };
-        assert_eq!(wide.within_bounds().window_per_worker, EngineConfig::MOST_WINDOW);
-        assert_eq!(Config::with_workers(count(u16::MAX)).within_bounds().most_workers(), 8_192);
-        assert_eq!(Config::default().within_bounds(), Config::default());
+        assert_eq!(wide.clamped().window_per_worker, EngineConfig::MAX_WINDOW);
+        assert_eq!(Config::with_workers(count(u16::MAX)).clamped().slow_storage_workers(), 8_192);
+        assert_eq!(Config::default().clamped(), Config::default());
     }
 
     #[test]

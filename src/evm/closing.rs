@@ -13,7 +13,7 @@ use super::exec::location::EvmLocation;
 use super::worker_pool::{EmptyStore, WorkerPool};
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
-use crate::thresholds::{CLOSING_BUCKETS, CLOSING_SHARE, CLOSING_WAKES};
+use crate::thresholds::{CLOSING_BUCKETS_PER_WORKER, CLOSING_TXS_PER_WORKER, MIN_CLOSING_WAKE_TXS};
 use crate::worker::{Interrupt, Point};
 use revm::database::BundleState;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ pub(super) fn close<'env>(
     mut input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
-    let enough = if input.is_sequential { CLOSING_WAKES } else { CLOSING_SHARE };
+    let enough = if input.is_sequential { MIN_CLOSING_WAKE_TXS } else { CLOSING_TXS_PER_WORKER };
     let transactions = input.effects.outcomes.len();
-    let workers = worker_pool.workers().min(1 + transactions / CLOSING_SHARE);
+    let workers = worker_pool.workers().min(1 + transactions / CLOSING_TXS_PER_WORKER);
     if transactions < enough || workers == 1 {
         return close_sequentially(input, worker_pool);
     }
     let builder = input.builder.take();
-    let mut shares = workers * CLOSING_BUCKETS;
+    let mut shares = workers * CLOSING_BUCKETS_PER_WORKER;
     if builder.is_some() {
         // A growing bundle contains the parent already, and needs no buckets.
         input.parent = None;

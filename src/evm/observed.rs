@@ -28,7 +28,7 @@ impl ObservedExecutor {
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> std::io::Result<Self> {
-        let config = config.within_bounds();
+        let config = config.clamped();
         let threads = ThreadPool::for_config(&config)?;
         Ok(Self { config, team: ObservedPool { threads, observer, stage: CallerStage::Before } })
     }

@@ -125,7 +125,7 @@ fn prepare<S: StateSource>(
         block_context.defers_surcharge = !has_list && is_addition;
         effects.receivers.surcharged = (surcharge.receiver(), info);
     }
-    if config.may_run_ahead() {
+    if config.may_speculate() {
         find_paid(&block_context, &mut base, effects);
     }
     let (base, changes) = run_calls(&block_context, base, effects)?;

@@ -6,7 +6,7 @@ use super::exec::location::EvmLocation;
 use super::plan::feedback::Feedback;
 use crate::config::Config;
 use crate::ids::WorkerId;
-use crate::mutants::inherited;
+use crate::mutants::inherit_bug;
 use crate::mv::Store;
 use crate::runtime::{CallerStage, Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
@@ -169,7 +169,7 @@ impl ThreadPool {
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub(crate) fn for_config(config: &Config) -> std::io::Result<Self> {
-        Self::new(config.workers.get(), config.most_workers(), config.engine.spread_workers)
+        Self::new(config.workers.get(), config.slow_storage_workers(), config.engine.spread_workers)
     }
 
     /// Waits until no thread holds any part of a block.
@@ -246,7 +246,7 @@ impl<'env> WorkerPool<'env> for Scoped {
         std::thread::scope(|scope| {
             for worker in (1..self.0.get()).take(workers.saturating_sub(1)) {
                 let task = Arc::clone(task);
-                let body = inherited(move || {
+                let body = inherit_bug(move || {
                     task.run(WorkerId(worker), BLOCKING);
                     drop(task);
                 });

@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 type Task = Box<dyn FnOnce(&mut Executor) + Send>;
 type OnCommit = Box<dyn FnMut(Committed) -> ControlFlow<()> + Send>;
 
-/// Capacity of the job queue; when it is full, callers wait to submit a request.
-const WAITING: usize = 16;
+/// Capacity of the job queue. Callers wait while it is full.
+const QUEUE_CAPACITY: usize = 16;
 
 /// Handle of an [`Executor`] that runs on its own thread, for asynchronous callers (feature
 /// `tokio`). Clones share one executor.
@@ -43,10 +43,10 @@ impl AsyncExecutor {
     /// # Errors
     /// Returns an error if the system refuses to start the thread.
     pub fn new(mut executor: Executor) -> std::io::Result<Self> {
-        let (jobs, mut todo) = mpsc::channel::<Task>(WAITING);
+        let (jobs, mut inbox) = mpsc::channel::<Task>(QUEUE_CAPACITY);
         let body = move || {
-            while let Some(job) = todo.blocking_recv() {
-                // A job whose future was dropped may panic while its parts are dropped.
+            while let Some(job) = inbox.blocking_recv() {
+                // If the future of a job was dropped, dropping the parts of the job may panic.
                 let _ = caught(|| job(&mut executor));
             }
         };
@@ -87,8 +87,8 @@ impl AsyncExecutor {
     /// Runs `body` on the executor's thread, after all earlier requests. Use it, for example, to
     /// execute several blocks without another request in between.
     ///
-    /// If the future is dropped before its turn, `body` does not run. Once started, `body` runs to
-    /// its end even if the future is dropped; to stop its blocks, give them a
+    /// If the future is dropped before `body` starts, `body` does not run. Once started, `body`
+    /// runs to its end even if the future is dropped; to stop its blocks, give them a
     /// [`CancellationToken`].
     ///
     /// # Panics
@@ -101,7 +101,7 @@ impl AsyncExecutor {
         let job: Task = Box::new(move |executor| {
             if !reply.is_closed() {
                 let ran = caught(|| body(executor));
-                // The future may have been dropped in the meantime.
+                // Fails if the future was dropped in the meantime.
                 let _ = reply.send(ran);
             }
         });
@@ -171,7 +171,7 @@ impl<S> AsyncRequest<S> {
     }
 
     /// As [`BlockRequest::cancel`]. A cancellation returns the committed prefix. Dropping the
-    /// future cancels `token`, too, but loses the prefix.
+    /// future also cancels `token`, but loses the prefix.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
@@ -193,9 +193,9 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
         self.run(|request| request.execute()).await
     }
 
-    /// Builds a block from `pool`, and returns the pool with the result, whether the build succeeds
-    /// or fails. The pool is called on the executor's thread, so it may wait for a lock, but not
-    /// for a task of the runtime. If the future is dropped, the block ends as in
+    /// Builds a block from `pool`, and returns the pool and the result, even if the build fails.
+    /// The pool is called on the executor's thread, so it may wait for a lock, but not for a task
+    /// of the runtime. If the future is dropped, the block ends as in
     /// [`execute`](Self::execute) and the pool is dropped; after a cancellation by token, the
     /// committed transactions are returned as a block.
     ///
@@ -238,12 +238,12 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
     }
 }
 
-/// Cancels a block's token when the block's future is dropped.
+/// Guard that cancels the token of a block when the future of the block is dropped.
 struct CancelOnDrop(Option<CancellationToken>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        // Unwinding after a panic of the block is not a dropped future.
+        // A panic of the block also drops the guard, but not the future.
         if let Some(token) = self.0.as_ref().filter(|_| !std::thread::panicking()) {
             token.cancel();
         }

@@ -19,11 +19,10 @@ use revm::database::BundleState;
 use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
-/// Executes blocks on a pool of threads that outlives them.
+/// Executes blocks on a pool of threads, which outlives the blocks.
 ///
-/// The calling thread is one of the workers, and one block is executed at a time. Whatever happens
-/// in a block, only idle threads and reusable memory remain afterwards, so the executor stays
-/// usable.
+/// The calling thread is one of the workers, and one block is executed at a time. The executor
+/// stays usable after every error and panic of a block.
 #[derive(Debug)]
 pub struct Executor {
     config: Config,
@@ -37,7 +36,7 @@ impl Executor {
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
-        let config = config.within_bounds();
+        let config = config.clamped();
         let threads = ThreadPool::for_config(&config)?;
         Ok(Self { config, threads, extensions: Extensions::default() })
     }
@@ -64,19 +63,19 @@ impl Executor {
         self
     }
 
-    /// Leaves the calls before and after the transactions to the caller; an access list is then
-    /// compared with the transactions only.
+    /// Leaves the pre-block and post-block calls to the caller. An access list is then compared
+    /// with the transactions only.
     #[cfg(feature = "alloy")]
     #[must_use]
-    pub(crate) const fn with_surroundings_apart(mut self) -> Self {
+    pub(crate) const fn without_surrounding_calls(mut self) -> Self {
         self.extensions.is_surrounded = true;
         self
     }
 
     /// Sets whether the next blocks return access lists.
     #[cfg(feature = "alloy")]
-    pub(crate) const fn set_access_list(&mut self, is_asked_for: bool) {
-        self.config.access_list = is_asked_for;
+    pub(crate) const fn set_access_list(&mut self, enabled: bool) {
+        self.config.access_list = enabled;
     }
 
     /// Returns the configuration, with each value clamped to its bounds.
@@ -87,24 +86,25 @@ impl Executor {
 
     /// Waits until no worker holds a block or a database any more.
     ///
-    /// A block returns without waiting for workers that it no longer needs. On a busy machine, a
-    /// preempted worker may hold the block and its database handle for some milliseconds after the
-    /// result is returned.
+    /// An execution returns without waiting for workers that it no longer needs. On a busy machine,
+    /// a preempted worker may hold the block and its database handle for some milliseconds after
+    /// the result is returned.
     pub fn wait_idle(&mut self) {
         self.threads.wait_idle();
     }
 
-    // The methods below are not generic, so they are compiled once, in this crate.
+    // The methods below are not generic, so that they are compiled once, in this crate.
 
     pub(crate) fn run(
         &mut self,
         block: Arc<Block>,
         source: AnySource<'static>,
-        around: RequestParts<'_>,
+        parts: RequestParts<'_>,
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
-        let most = around.most;
-        let options = self.options(around);
-        execute(&mut Fewer { worker_pool: &mut self.threads, most }, block, source, options)
+        let most = parts.max_workers;
+        let options = self.options(parts);
+        let mut workers = Fewer { worker_pool: &mut self.threads, most };
+        execute(&mut workers, block, source, options)
     }
 
     fn run_build(
@@ -112,15 +112,16 @@ impl Executor {
         template: Block,
         source: AnySource<'static>,
         pool: &mut dyn TransactionPool,
-        around: RequestParts<'_>,
+        parts: RequestParts<'_>,
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
-        let most = around.most;
-        let options = self.options(around);
-        build(&mut Fewer { worker_pool: &mut self.threads, most }, template, source, pool, options)
+        let most = parts.max_workers;
+        let options = self.options(parts);
+        let mut workers = Fewer { worker_pool: &mut self.threads, most };
+        build(&mut workers, template, source, pool, options)
     }
 
-    fn options<'f>(&self, around: RequestParts<'f>) -> Options<'f> {
-        let RequestParts { parent, on_commit, cancel, .. } = around;
+    fn options<'f>(&self, parts: RequestParts<'f>) -> Options<'f> {
+        let RequestParts { parent, on_commit, cancel, .. } = parts;
         let extensions = self.extensions.clone();
         Options { config: self.config, extensions, parent, on_commit, cancel }
     }
@@ -131,7 +132,7 @@ pub(crate) struct RequestParts<'f> {
     pub(crate) parent: Option<Arc<BundleState>>,
     pub(crate) on_commit: Option<OnCommit<'f>>,
     pub(crate) cancel: Option<CancellationToken>,
-    pub(crate) most: usize,
+    pub(crate) max_workers: usize,
 }
 
 /// Executes `block` on a borrowed database, on threads that are started for this call and end with
@@ -155,7 +156,7 @@ fn run_scoped(
     block: Arc<Block>,
     source: AnySource<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
-    let config = config.within_bounds();
+    let config = config.clamped();
     let extensions = Extensions::default();
     let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
     execute(&mut Scoped(config.workers), block, source, options)

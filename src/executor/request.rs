@@ -22,7 +22,7 @@ pub struct BlockRequest<'r, S> {
     parent: Option<BundleState>,
     on_commit: Option<Box<dyn FnMut(Committed) -> ControlFlow<()> + 'r>>,
     cancel: Option<CancellationToken>,
-    most: usize,
+    max_workers: usize,
 }
 
 /// State parameter of a [`BlockRequest`] that has no state source yet.
@@ -65,7 +65,7 @@ impl Executor {
             parent: None,
             on_commit: None,
             cancel: None,
-            most: usize::MAX,
+            max_workers: usize::MAX,
         }
     }
 }
@@ -73,8 +73,8 @@ impl Executor {
 impl<'r> BlockRequest<'r, NoState> {
     /// Sets the state before the block; each worker opens its own handle of `source`.
     pub fn state<S: StateSource + 'static>(self, source: S) -> BlockRequest<'r, S> {
-        let Self { executor, block, state: NoState, parent, on_commit, cancel, most } = self;
-        BlockRequest { executor, block, state: source, parent, on_commit, cancel, most }
+        let Self { executor, block, state: NoState, parent, on_commit, cancel, max_workers } = self;
+        BlockRequest { executor, block, state: source, parent, on_commit, cancel, max_workers }
     }
 
     /// Sets the state before the block to a database, which is cloned for each worker.
@@ -123,7 +123,7 @@ impl<'r, S> BlockRequest<'r, S> {
     /// Uses at most this many workers, including the calling thread, so that other work keeps its
     /// cores. The result does not depend on it.
     pub fn most_workers(mut self, workers: NonZeroU16) -> Self {
-        self.most = workers.get().into();
+        self.max_workers = workers.get().into();
         self
     }
 }
@@ -133,25 +133,24 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     ///
     /// # Errors
     /// Returns a [`BlockError`], with the committed prefix, if the database fails, if a transaction
-    /// is invalid, or if the block is cancelled. The error names the same
-    /// transaction that sequential execution would name.
+    /// is invalid, or if the block is cancelled. The error names the same transaction as in
+    /// sequential execution.
     ///
     /// # Panics
-    /// Panics with the payload of a panic in the database or in a precompile that recurs on the
-    /// real state, or with that of a panic in `on_commit`. The executor stays usable.
+    /// Panics with the payload of a panic in `on_commit`, or of a panic in the database or in a
+    /// precompile that recurs on the committed state. The executor stays usable.
     pub fn execute(self) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let Self { executor, block, state, parent, mut on_commit, cancel, most } = self;
+        let Self { executor, block, state, parent, mut on_commit, cancel, max_workers } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
-        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel, most };
-        executor.run(block, AnySource::new(state), around).map_err(BlockError::typed)
+        let parts = RequestParts { parent: parent.map(Arc::new), on_commit, cancel, max_workers };
+        executor.run(block, AnySource::new(state), parts).map_err(BlockError::typed)
     }
 
-    /// Builds a block from the transactions in the requested block, then from those that `pool`
-    /// hands out while the block fills. Invalid transactions are skipped. The pool `()` hands out
-    /// none.
+    /// Builds a block from the transactions in the requested block, then from transactions of
+    /// `pool` while the block has room. Invalid transactions are skipped. The pool `()` is empty.
     ///
-    /// The result depends on the pool, the state and, with a token, the time of the cancellation,
-    /// but not on the number of workers.
+    /// The result depends on the pool, the state and the time of a cancellation, but not on the
+    /// number of workers.
     ///
     /// # Errors
     /// As [`execute`](Self::execute), except that a cancellation is not an error.
@@ -162,11 +161,11 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
         self,
         pool: &mut impl TransactionPool,
     ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
-        let Self { executor, block, state, parent, mut on_commit, cancel, most } = self;
+        let Self { executor, block, state, parent, mut on_commit, cancel, max_workers } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
-        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel, most };
+        let parts = RequestParts { parent: parent.map(Arc::new), on_commit, cancel, max_workers };
         let block = Arc::unwrap_or_clone(block);
-        executor.run_build(block, AnySource::new(state), pool, around).map_err(BlockError::typed)
+        executor.run_build(block, AnySource::new(state), pool, parts).map_err(BlockError::typed)
     }
 }
 
@@ -195,20 +194,20 @@ mod tests {
         let policy = Policy::Forced(Forced::Speculative);
         let mut executor =
             Executor::new(Config { policy, ..Config::with_workers(workers(4)) }).expect("threads");
-        let mut run = |most: Option<u16>| {
+        let mut run = |max_workers: Option<u16>| {
             let request = executor.block(Arc::clone(&block));
             let request = request.database(CacheDB::new(EmptyDB::new()));
-            let request = match most {
-                Some(most) => request.most_workers(workers(most)),
+            let request = match max_workers {
+                Some(max_workers) => request.most_workers(workers(max_workers)),
                 None => request,
             };
             request.execute().expect("a valid block")
         };
         let whole = run(None);
         assert_eq!(whole.stats.workers, 4);
-        for most in [1, 2, 3, 9] {
-            let output = run(Some(most));
-            assert_eq!(output.stats.workers, u64::from(most.min(4)));
+        for max_workers in [1, 2, 3, 9] {
+            let output = run(Some(max_workers));
+            assert_eq!(output.stats.workers, u64::from(max_workers.min(4)));
             assert_eq!((&output.receipts, &output.bundle), (&whole.receipts, &whole.bundle));
         }
     }

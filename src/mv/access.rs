@@ -24,7 +24,7 @@ pub struct AccessLog<L: Location> {
     /// The scope added last; consecutive accesses often share it.
     last_scope: Option<L>,
     exact: ExactLog<L>,
-    /// Only writes are recorded, because other transactions cannot change the reads of this batch.
+    /// Whether only writes are recorded, because other transactions cannot change the reads.
     of_writes: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Mark {
     exact: (usize, usize),
 }
 
-/// A group of transactions, with the positions in the log where the group ended.
+/// A group of transactions, with the positions in the log where it ends.
 #[derive(Clone, Copy, Debug)]
 struct GroupEnd {
     txs: Chunk,
@@ -125,7 +125,7 @@ impl<L: Location> AccessLog<L> {
     /// Returns the current position in the log.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark { hashes: (self.reads.len(), self.writes.len()), exact: self.exact.open() }
+        Mark { hashes: (self.reads.len(), self.writes.len()), exact: self.exact.group_len() }
     }
 
     /// Drops all accesses since `mark`.
@@ -134,7 +134,7 @@ impl<L: Location> AccessLog<L> {
         self.reads.truncate(reads);
         self.writes.truncate(writes);
         self.exact.forget_since(exact);
-        // The scope may be among the dropped accesses.
+        // The last scope may be among the dropped accesses.
         self.last_scope = None;
     }
 
@@ -162,12 +162,13 @@ impl<L: Location> AccessLog<L> {
     /// Returns the hashes of the locations that the group starting with `first` has written.
     pub(super) fn writes_of(&self, first: TxIndex) -> &[u64] {
         // The transactions of a batch run in block order.
-        let Ok(place) = self.groups.binary_search_by_key(&first, |group| group.txs.first) else {
+        let Ok(index) = self.groups.binary_search_by_key(&first, |group| group.txs.first) else {
             return &[];
         };
-        let from = place.checked_sub(1).and_then(|before| self.groups.get(before));
-        let end = self.groups.get(place).map_or(0, |group| group.writes);
-        self.writes.get(from.map_or(0, |group| group.writes)..end).unwrap_or_default()
+        let previous = index.checked_sub(1).and_then(|previous| self.groups.get(previous));
+        let start = previous.map_or(0, |group| group.writes);
+        let end = self.groups.get(index).map_or(0, |group| group.writes);
+        self.writes.get(start..end).unwrap_or_default()
     }
 
     /// Returns the first transaction of the lowest group that made an access for which
@@ -177,15 +178,16 @@ impl<L: Location> AccessLog<L> {
         reads_only: bool,
         is_conflict: impl Fn(u64) -> bool,
     ) -> Option<TxIndex> {
-        let place = |hashes: &[u64]| hashes.iter().position(|hash| is_conflict(*hash));
-        let read = place(&self.reads).and_then(|at| self.group_at(at, |group| group.reads));
+        let first = |hashes: &[u64]| hashes.iter().position(|hash| is_conflict(*hash));
+        let read = first(&self.reads).and_then(|at| self.group_at(at, |group| group.reads));
         let writes = if reads_only { &[] } else { &self.writes[..] };
-        let written = place(writes).and_then(|at| self.group_at(at, |group| group.writes));
+        let written = first(writes).and_then(|at| self.group_at(at, |group| group.writes));
         [read, written].into_iter().flatten().min()
     }
 
-    fn group_at(&self, place: usize, end: fn(&GroupEnd) -> usize) -> Option<TxIndex> {
-        let group = self.groups.partition_point(|group| end(group) <= place);
+    /// Returns the first transaction of the group that contains the access at `position`.
+    fn group_at(&self, position: usize, end: fn(&GroupEnd) -> usize) -> Option<TxIndex> {
+        let group = self.groups.partition_point(|group| end(group) <= position);
         self.groups.get(group).map(|group| group.txs.first)
     }
 }

@@ -7,13 +7,13 @@ use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 use smallvec::SmallVec;
 
-/// Number of final deltas above which their sum is kept in a checkpoint.
-const LONG_FOLD: usize = 16;
-/// Number of readers at which a chain first drops those below the frontier.
-const MANY_READERS: u32 = 64;
+/// Number of final deltas above which a chain stores their sum in a checkpoint.
+const CHECKPOINT_DELTAS: usize = 16;
+/// Number of readers at which a chain first drops readers below the frontier.
+const PRUNE_READERS: u32 = 64;
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind<L: Location> {
+pub(super) enum ItemKind<L: Location> {
     Written(Entry<L>),
     /// The entry of an aborted incarnation, which will probably be written again.
     Estimate,
@@ -22,33 +22,33 @@ pub(super) enum Kind<L: Location> {
 #[derive(Clone, Debug)]
 struct Item<L: Location> {
     version: Version,
-    kind: Kind<L>,
+    kind: ItemKind<L>,
 }
 
 impl<L: Location> Item<L> {
     const fn is_delta(&self) -> bool {
-        matches!(self.kind, Kind::Written(Entry::Delta(_)))
+        matches!(self.kind, ItemKind::Written(Entry::Delta(_)))
     }
 
     const fn ends_life(&self) -> bool {
-        matches!(self.kind, Kind::Estimate | Kind::Written(Entry::Tombstone))
+        matches!(self.kind, ItemKind::Estimate | ItemKind::Written(Entry::Tombstone))
     }
 
     fn fold_into(&self, value: &mut L::Value) {
-        if let Kind::Written(Entry::Delta(delta)) = &self.kind {
+        if let ItemKind::Written(Entry::Delta(delta)) = &self.kind {
             L::fold(value, delta);
         }
     }
 }
 
-/// The point below which a reader need not look, because the location's life began there.
+/// The point where the life of a location began. Entries below it do not count for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Floor {
     /// The location has no scope, or its life has not ended below the reader.
     Base,
-    /// Its scope has a tombstone, which lies below the entries of the same version.
+    /// The scope has a tombstone, which lies below the entries of the same version.
     Tombstone(Version),
-    /// Its scope has an estimate, which may become a tombstone again.
+    /// The scope has an estimate, which may become a tombstone again.
     Estimate(TxIndex),
 }
 
@@ -63,23 +63,23 @@ impl Floor {
     }
 }
 
-/// What a reader finds in one chain.
+/// Result of a lookup in a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<L: Location> {
-    /// A value, with the entry that it comes from.
+    /// A value, and the entry that it comes from.
     Seen(Origin, L::Value),
     /// An estimate of this transaction.
     Blocked(TxIndex),
-    /// No entry, and a base value that is not known yet.
+    /// No entry, and the base value is not known yet.
     UnknownBase,
 }
 
-/// What a reader needs from a chain.
+/// The part of a chain that a registered reader has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     /// The value of the location.
     Value,
-    /// The point where the life of the locations in its scope began; values do not hide it.
+    /// The point where the life of the locations in the scope began. Values do not change it.
     Life,
 }
 
@@ -90,16 +90,16 @@ pub(super) struct Reader {
     pub(super) interest: Interest,
 }
 
-/// Position and bounds of a read.
+/// Reader and bounds of a lookup.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct Lookup {
     pub(super) reader: TxIndex,
-    /// Everything below this index is final, and already was when `floor` was looked up.
+    /// Index below which everything was final before `floor` was looked up.
     pub(super) frontier: TxIndex,
     pub(super) floor: Floor,
 }
 
-/// The value after all entries below an index, all of which are final.
+/// The value after all entries below an index. These entries are final.
 #[derive(Clone, Debug)]
 struct Checkpoint<L: Location> {
     /// One past the last index in the sum.
@@ -119,7 +119,7 @@ impl<L: Location> Checkpoint<L> {
 #[repr(C, align(128))]
 pub(super) struct Chain<L: Location> {
     pub(super) location: L,
-    /// Counts of reads and of writing transactions, which show whether readers usually write, too.
+    /// Numbers of reads and of transactions that wrote: they show whether most readers also write.
     reads: u16,
     writes: u16,
     prune_at: u32,
@@ -127,9 +127,9 @@ pub(super) struct Chain<L: Location> {
     pub(super) hash: LocationHash,
     /// Stamp of the last change.
     pub(super) stamp: Stamp,
-    /// Transactions that have read the location and have not been named as stale since. The list
-    /// must not miss any reader that a change affects: a transaction that was never named commits
-    /// without validation.
+    /// Transactions that have read the location and were not named as stale since. The list must
+    /// contain every reader that a change affects: a transaction that was not named commits without
+    /// validation.
     readers: SmallVec<[Reader; 2]>,
     // Boxed, because few chains have one and a chain should be small.
     checkpoint: Option<Box<Checkpoint<L>>>,
@@ -146,7 +146,7 @@ impl<L: Location> Chain<L> {
             base: None,
             items: SmallVec::new(),
             readers: SmallVec::new(),
-            prune_at: MANY_READERS,
+            prune_at: PRUNE_READERS,
             reads: 0,
             writes: 0,
             checkpoint: None,
@@ -165,15 +165,15 @@ impl<L: Location> Chain<L> {
     }
 
     pub(super) fn add_reader(&mut self, reader: Reader, frontier: TxIndex) {
-        // Reads of several slots of one account look up the account's life repeatedly.
+        // Reads of several slots of an account look up its life repeatedly.
         if self.readers.last() == Some(&reader) {
             return;
         }
         self.reads = self.reads.saturating_add(1);
         if self.readers.len() >= self.prune_at as usize {
             self.readers.retain(|reader| reader.tx >= frontier);
-            let left = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
-            self.prune_at = MANY_READERS.max(left.saturating_mul(2));
+            let remaining = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
+            self.prune_at = PRUNE_READERS.max(remaining.saturating_mul(2));
         }
         self.readers.push(reader);
     }
@@ -195,7 +195,7 @@ impl<L: Location> Chain<L> {
         let is_newer = |tx: &TxIndex| newest.is_none_or(|newest| newest < *tx);
         // The reads of running transactions are recent.
         let has_read = |tx: &TxIndex| {
-            self.readers.iter().rev().take(MANY_READERS as usize).any(|reader| reader.tx == *tx)
+            self.readers.iter().rev().take(PRUNE_READERS as usize).any(|reader| reader.tx == *tx)
         };
         let others = running.filter(|tx| *tx != reader);
         others.filter(|tx| is_lower(tx) && is_newer(tx) && has_read(tx)).max()
@@ -212,35 +212,35 @@ impl<L: Location> Chain<L> {
         self.items.get(..end).unwrap_or_default()
     }
 
-    /// Returns where the life of the locations in this scope began, for `reader`.
+    /// Returns where the life of the locations in this scope began, as `reader` sees it.
     pub(super) fn floor(&self, reader: TxIndex) -> Floor {
         let newest = self.below(reader).iter().rfind(|item| item.ends_life());
         newest.map_or(Floor::Base, |item| match item.kind {
-            Kind::Estimate => Floor::Estimate(item.version.tx),
-            Kind::Written(_) => Floor::Tombstone(item.version),
+            ItemKind::Estimate => Floor::Estimate(item.version.tx),
+            ItemKind::Written(_) => Floor::Tombstone(item.version),
         })
     }
 
     /// Returns the newest state below the reader.
-    pub(super) fn find(&mut self, look: Look) -> Found<L> {
-        let newest = self.below(look.reader).last();
-        let Some(newest) = newest.filter(|item| item.version.tx >= look.floor.first()) else {
-            return self.find_floor(look.floor);
+    pub(super) fn find(&mut self, lookup: Lookup) -> Found<L> {
+        let newest = self.below(lookup.reader).last();
+        let Some(newest) = newest.filter(|item| item.version.tx >= lookup.floor.first()) else {
+            return self.find_floor(lookup.floor);
         };
         let version = newest.version;
         match &newest.kind {
-            Kind::Estimate => Found::Blocked(version.tx),
-            Kind::Written(Entry::Value(value)) => {
+            ItemKind::Estimate => Found::Blocked(version.tx),
+            ItemKind::Written(Entry::Value(value)) => {
                 Found::Seen(Origin::Value(version), value.clone())
             }
-            Kind::Written(Entry::Tombstone) => {
+            ItemKind::Written(Entry::Tombstone) => {
                 Found::Seen(Origin::Tombstone(version), self.location.destroyed())
             }
-            Kind::Written(Entry::Delta(_)) => self.fold(version, look),
+            ItemKind::Written(Entry::Delta(_)) => self.fold(version, lookup),
         }
     }
 
-    /// Returns what a reader sees if no entry applies.
+    /// Returns the result of a lookup if no entry applies.
     fn find_floor(&self, floor: Floor) -> Found<L> {
         match (floor, &self.base) {
             (Floor::Base, Some(base)) => Found::Seen(Origin::Base, base.clone()),
@@ -253,43 +253,47 @@ impl<L: Location> Chain<L> {
     }
 
     /// Folds the deltas above the last absolute value, in index order (I11).
-    fn fold(&mut self, top: Version, look: Look) -> Found<L> {
-        let Look { reader, frontier, floor } = look;
-        let past = mutant!(FoldPastValue);
-        let past_end = mutant!(FoldPastTombstone);
+    fn fold(&mut self, top: Version, lookup: Lookup) -> Found<L> {
+        let Lookup { reader, frontier, floor } = lookup;
+        let past_value = mutant!(FoldPastValue);
+        let past_tombstone = mutant!(FoldPastTombstone);
         // A checkpoint covers a life that began at the base, and serves readers above its end.
-        let may_keep = floor == Floor::Base;
-        let kept = self.checkpoint.as_deref().filter(|kept| may_keep && kept.end <= reader);
-        let from = kept.map_or(floor.first(), |kept| kept.end);
+        let is_unbroken = floor == Floor::Base;
+        let checkpoint = self.checkpoint.as_deref();
+        let checkpoint = checkpoint.filter(|sum| is_unbroken && sum.end <= reader);
+        let from = checkpoint.map_or(floor.first(), |sum| sum.end);
         let items = self.below(reader);
-        let is_end = |item: &Item<L>| matches!(item.kind, Kind::Written(Entry::Tombstone));
-        let passes = |item: &Item<L>| item.is_delta() || past || (past_end && is_end(item));
+        let is_tombstone =
+            |item: &Item<L>| matches!(item.kind, ItemKind::Written(Entry::Tombstone));
+        let passes = |item: &Item<L>| {
+            item.is_delta() || past_value || (past_tombstone && is_tombstone(item))
+        };
         let counts = |item: &&Item<L>| item.version.tx >= from && passes(item);
         let deltas = items.iter().rev().take_while(counts).count();
         let (bottom, deltas) = items.split_at(items.len() - deltas);
         let start = match bottom.last().filter(|item| item.version.tx >= from) {
-            Some(Item { kind: Kind::Estimate, version }) => return Found::Blocked(version.tx),
-            Some(Item { kind: Kind::Written(Entry::Value(value)), .. }) => value.clone(),
+            Some(Item { kind: ItemKind::Estimate, version }) => return Found::Blocked(version.tx),
+            Some(Item { kind: ItemKind::Written(Entry::Value(value)), .. }) => value.clone(),
             Some(_) => self.location.destroyed(),
-            None => match kept {
-                Some(kept) => kept.value.clone(),
+            None => match checkpoint {
+                Some(sum) => sum.value.clone(),
                 None => match self.find_floor(floor) {
                     Found::Seen(_, value) => value,
-                    without => return without,
+                    unresolved => return unresolved,
                 },
             },
         };
-        let open = mutant!(CheckpointOpen);
-        let settled = deltas.partition_point(|item| item.version.tx < frontier || open);
+        let all_final = mutant!(CheckpointOpen);
+        let settled = deltas.partition_point(|item| item.version.tx < frontier || all_final);
         let (settled, open) = deltas.split_at(settled);
         let mut value = start;
         settled.iter().for_each(|item| item.fold_into(&mut value));
         let sum = settled
             .last()
-            .filter(|_| may_keep && settled.len() > LONG_FOLD)
+            .filter(|_| is_unbroken && settled.len() > CHECKPOINT_DELTAS)
             .map(|last| Box::new(Checkpoint { end: last.version.tx.next(), value: value.clone() }));
         open.iter().for_each(|item| item.fold_into(&mut value));
-        // A reader from below the kept end yields a shorter sum, which is worth less.
+        // A reader below the end of the checkpoint yields a shorter sum.
         if sum.as_deref().map(Checkpoint::end) > self.checkpoint.as_deref().map(Checkpoint::end) {
             self.checkpoint = sum;
         }
@@ -298,7 +302,7 @@ impl<L: Location> Chain<L> {
 
     /// Inserts or replaces an entry, unless a newer incarnation has written one (I7). Returns
     /// whether the chain changed.
-    pub(super) fn put(&mut self, version: Version, kind: Kind<L>) -> bool {
+    pub(super) fn put(&mut self, version: Version, kind: ItemKind<L>) -> bool {
         // Most writes arrive in block order.
         if self.items.last().is_none_or(|last| last.version.tx < version.tx) {
             self.writes = self.writes.saturating_add(1);
@@ -308,8 +312,8 @@ impl<L: Location> Chain<L> {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         match self.items.get_mut(at) {
             Some(item) if item.version.tx == version.tx => {
-                let newer = item.version.incarnation > version.incarnation;
-                if newer && !mutant!(OldOverwrites) {
+                let is_newer = item.version.incarnation > version.incarnation;
+                if is_newer && !mutant!(OldOverwrites) {
                     return false;
                 }
                 *item = Item { version, kind };
@@ -325,23 +329,22 @@ impl<L: Location> Chain<L> {
     /// Removes the entry of `version` or an older incarnation. Returns whether the chain changed.
     pub(super) fn remove(&mut self, version: Version) -> bool {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
-        let ours = self.items.get(at).is_some_and(|item| {
+        let is_own = self.items.get(at).is_some_and(|item| {
             item.version.tx == version.tx && item.version.incarnation <= version.incarnation
         });
-        if ours {
+        if is_own {
             self.items.remove(at);
         }
-        ours
+        is_own
     }
 
-    /// Turns the entry of `version` into an estimate. Returns whether the chain changed. The caller
-    /// names only locations that this very incarnation wrote: an older entry there has been
-    /// overwritten, and a newer one must stay (I7).
+    /// Turns the entry of `version` into an estimate. Returns whether the chain changed. An entry
+    /// of another incarnation does not change (I7).
     pub(super) fn estimate(&mut self, version: Version) -> bool {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         match self.items.get_mut(at) {
             Some(item) if item.version == version => {
-                item.kind = Kind::Estimate;
+                item.kind = ItemKind::Estimate;
                 true
             }
             _ => false,
@@ -363,11 +366,11 @@ impl<L: Location> Chain<L> {
                 Interest::Value => last_of_value,
                 Interest::Life => last_of_life,
             };
-            let concerned = reader.tx > writer && reader.tx <= last;
-            if concerned {
+            let is_affected = reader.tx > writer && reader.tx <= last;
+            if is_affected {
                 stale.push(reader.tx);
             }
-            !concerned
+            !is_affected
         });
     }
 }

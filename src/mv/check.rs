@@ -1,4 +1,4 @@
-//! Comparing recorded reads with current reads: hints and validation.
+//! Comparison of recorded reads with the current state: hints and validation.
 
 use super::events::StoreEvent;
 use super::location::Location;
@@ -9,8 +9,9 @@ use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 
 impl<L: Location> Store<L> {
-    /// Returns whether the scope is unchanged. For the flag the argument is the same as for the
-    /// stamp below: it is set without a lock, but before the entry at the scope is published.
+    /// Returns whether the scope is unchanged. The argument for `scope_used` is the same as for the
+    /// stamp in `is_unchanged`: it is set without a lock, but before the entry at the scope is
+    /// published.
     fn is_scope_unchanged(&self, scope: ScopeTrace) -> bool {
         match scope {
             ScopeTrace::Unscoped => true,
@@ -25,12 +26,12 @@ impl<L: Location> Store<L> {
         // No lock is needed. The trace pairs the data with the stamp that was current under the
         // lock, and each publication draws the next stamp under the lock before it changes the
         // data. So if the load returns the stamp of the trace, no publication lies between the two
-        // in the modification order of this atomic. A publication that has just begun may be
-        // missed, as it may by a check that ends just before it; above the frontier the check is a
-        // hint that then comes late, and the writer names the reader. At the frontier none is
-        // missed: every publication of a lower transaction happened before its report was received
-        // under the coordinator lock, which happened before this load, and a load never returns a
-        // stamp older than one that happened before it.
+        // in the modification order of this atomic. The check may miss a publication that has just
+        // begun, as if it had ended before. Above the frontier this is harmless, because the check
+        // is a hint and the writer names the reader. At the frontier no publication is missed:
+        // every publication of a lower transaction happened before its report was received under
+        // the coordinator lock, which happened before this load, and a load never returns a stamp
+        // older than one that happened before it.
         if lock.stamp() == trace.stamp {
             return true;
         }
@@ -52,8 +53,8 @@ impl<L: Location> Store<L> {
         self.check(reads, reader, true)
     }
 
-    /// As [`validate`](Self::validate), for checks of the rules. With a log it returns true: the
-    /// check would appear in the log, and the replay of the log checks the same.
+    /// As [`validate`](Self::validate), for debug checks. Returns true if the store records events:
+    /// the lookups would appear in the log, and its replay performs the same check.
     pub(crate) fn would_hold(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
         self.log.is_on() || self.all_hold(reads, reader, true)
     }
@@ -66,9 +67,9 @@ impl<L: Location> Store<L> {
     }
 
     fn check(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
-        self.log.note(|| StoreEvent::CheckBegan { reader, by_value });
+        self.log.record(|| StoreEvent::CheckBegan { reader, by_value });
         let holds = self.all_hold(reads, reader, by_value);
-        self.log.note(|| StoreEvent::CheckEnded { reader, holds });
+        self.log.record(|| StoreEvent::CheckEnded { reader, holds });
         holds
     }
 

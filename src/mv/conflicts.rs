@@ -44,9 +44,9 @@ impl<L: Location> ConflictIndex<L> {
         }
     }
 
-    /// Returns the lowest transaction of a batch that must not commit, if the batch is the next to
-    /// commit: another batch has written a location that this one or an earlier one of the batch
-    /// has accessed. The batch recorded `log`, and none of it has committed.
+    /// Returns the lowest transaction of the batch with the access log `log` that must not commit:
+    /// another batch has written a location that this transaction or an earlier one of the batch
+    /// has accessed. The batch must be the next to commit, and none of it has committed.
     #[must_use]
     pub fn first_conflict(&self, log: &AccessLog<L>) -> Option<TxIndex> {
         if log.is_of_writes()
@@ -63,7 +63,7 @@ impl<L: Location> ConflictIndex<L> {
     /// builds without debug assertions.
     #[must_use]
     pub fn allows(&self, log: &AccessLog<L>, batch: BatchId, first: TxIndex) -> bool {
-        debug_assert!(self.hasher.hash_one(7) == log.hasher().hash_one(7), "one hasher for both");
+        debug_assert!(self.hasher.hash_one(7) == log.hasher().hash_one(7), "different hashers");
         log.is_of_writes() || self.exact.allows(batch, log.exact(), first)
     }
 
@@ -84,15 +84,15 @@ mod tests {
     /// A location, in the scope of location 0 if its number is above 9. With `COLLIDES`, all
     /// locations have the same hash.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    struct Place<const COLLIDES: bool>(u32);
+    struct TestLocation<const COLLIDES: bool>(u32);
 
-    impl<const COLLIDES: bool> Hash for Place<COLLIDES> {
+    impl<const COLLIDES: bool> Hash for TestLocation<COLLIDES> {
         fn hash<H: Hasher>(&self, state: &mut H) {
             (if COLLIDES { 0 } else { self.0 }).hash(state);
         }
     }
 
-    impl<const COLLIDES: bool> Location for Place<COLLIDES> {
+    impl<const COLLIDES: bool> Location for TestLocation<COLLIDES> {
         type Value = u32;
         type Delta = u32;
 
@@ -124,30 +124,34 @@ mod tests {
 
     /// Returns the log of a batch whose transactions have each read or written one location.
     fn log<const COLLIDES: bool>(
-        index: &ConflictIndex<Place<COLLIDES>>,
+        index: &ConflictIndex<TestLocation<COLLIDES>>,
         accesses: &[(u32, Result<u32, u32>)],
-    ) -> AccessLog<Place<COLLIDES>> {
+    ) -> AccessLog<TestLocation<COLLIDES>> {
         let mut log = index.log();
         for (tx, access) in accesses {
             match access {
-                Ok(read) => log.read(&Place(*read), &7),
-                Err(written) => log.write(&Place(*written)),
+                Ok(read) => log.read(&TestLocation(*read), &7),
+                Err(written) => log.write(&TestLocation(*written)),
             }
             log.end_group(single(*tx));
         }
         log
     }
 
-    /// Commits these writes of another batch.
-    fn write<const COLLIDES: bool>(index: &mut ConflictIndex<Place<COLLIDES>>, places: &[u32]) {
-        let writes: Vec<_> = (0..).zip(places).map(|(tx, place)| (tx, Err(*place))).collect();
+    /// Commits writes of another batch to `locations`.
+    fn write<const COLLIDES: bool>(
+        index: &mut ConflictIndex<TestLocation<COLLIDES>>,
+        locations: &[u32],
+    ) {
+        let writes = (0..).zip(locations).map(|(tx, location)| (tx, Err(*location)));
+        let writes: Vec<_> = writes.collect();
         let other = log(index, &writes);
         writes.iter().for_each(|(tx, _)| index.commit_group(OTHER, &other, TxIndex(*tx)));
     }
 
     #[test]
     fn only_writes_of_others_count() {
-        let mut index = ConflictIndex::<Place<false>>::default();
+        let mut index = ConflictIndex::<TestLocation<false>>::default();
         let own = log(&index, &[(3, Ok(1)), (4, Ok(2)), (5, Err(4))]);
         write(&mut index, &[3]);
         assert_eq!(index.first_conflict(&own), None);
@@ -157,14 +161,14 @@ mod tests {
         assert_eq!(index.first_conflict(&own), Some(TxIndex(4)));
         assert!(index.allows(&own, OWN, TxIndex(3)));
         assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4)));
-        assert!(index.has(&Place(2)) && !index.has(&Place(5)));
+        assert!(index.has(&TestLocation(2)) && !index.has(&TestLocation(5)));
     }
 
     /// A tombstone at the scope changes the locations in the scope; a new value at one of them does
     /// not affect the others.
     #[test]
     fn a_scope_counts_with_what_lies_in_it() {
-        let mut index = ConflictIndex::<Place<false>>::default();
+        let mut index = ConflictIndex::<TestLocation<false>>::default();
         let own = log(&index, &[(1, Ok(10))]);
         write(&mut index, &[11]);
         assert_eq!(index.first_conflict(&own), None);
@@ -176,13 +180,13 @@ mod tests {
     /// commits.
     #[test]
     fn places_with_one_hash_forbid_more_and_never_less() {
-        let mut index = ConflictIndex::<Place<true>>::default();
+        let mut index = ConflictIndex::<TestLocation<true>>::default();
         let own = log(&index, &[(2, Ok(5)), (3, Ok(1)), (4, Ok(2))]);
         write(&mut index, &[3]);
         // A false conflict.
         assert!(index.allows(&own, OWN, TxIndex(4)));
         assert_eq!(index.first_conflict(&own), Some(TxIndex(2)));
-        // And a real one.
+        // A real conflict.
         write(&mut index, &[2]);
         assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4)));
         assert_eq!(index.first_conflict(&own), Some(TxIndex(2)));
@@ -190,10 +194,10 @@ mod tests {
 
     #[test]
     fn what_came_after_the_last_group_is_forgotten() {
-        let mut index = ConflictIndex::<Place<false>>::default();
+        let mut index = ConflictIndex::<TestLocation<false>>::default();
         let mut own = log(&index, &[(0, Ok(1))]);
-        own.read(&Place(2), &7);
-        own.write(&Place(3));
+        own.read(&TestLocation(2), &7);
+        own.write(&TestLocation(3));
         own.forget_rest();
         write(&mut index, &[2, 3]);
         assert_eq!(index.first_conflict(&own), None);

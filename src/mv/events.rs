@@ -6,7 +6,7 @@ use super::resolve::Trace;
 use crate::ids::{TxIndex, Version};
 use crate::trace::Ticket;
 
-/// Place of an event and the stamp there, both taken under one lock.
+/// Shard, chain and stamp of an event, all read under one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventStamp {
     /// The shard, whose lock orders all events in it.
@@ -45,31 +45,31 @@ pub enum StoreEvent<L: Location> {
         /// The value.
         value: L::Value,
     },
-    /// A reader looked up where the life of a scope began.
+    /// A reader looked up where the life of the locations in a scope began.
     Life {
         /// The reader.
         reader: TxIndex,
         /// The scope.
         scope: L,
-        /// Place and stamp.
+        /// Shard, chain and stamp.
         at: EventStamp,
-        /// The point that it found.
+        /// The point where the life began.
         floor: Floor,
     },
-    /// A reader looked at a location.
+    /// A reader looked up a location.
     Look {
         /// The reader.
         reader: TxIndex,
         /// The location.
         location: L,
-        /// Place and stamp.
+        /// Shard, chain and stamp.
         at: EventStamp,
         /// Ticket from before the lookup.
         began: Ticket,
         /// Ticket of the lookup in the scope. `None` if the location has no scope, or no scope was
         /// used.
         life: Option<Ticket>,
-        /// What it found.
+        /// Result of the lookup.
         found: Found<L>,
     },
     /// A reader has to wait for a running transaction that will probably write the location.
@@ -82,38 +82,38 @@ pub enum StoreEvent<L: Location> {
         began: Ticket,
         /// Ticket of the preceding lookup in the scope, if there was one.
         life: Option<Ticket>,
-        /// The transaction that it waits for.
+        /// The transaction that the reader waits for.
         on: TxIndex,
     },
     /// An entry changed, or an attempt to change it had no effect.
     Changed {
-        /// The incarnation that changed it.
+        /// The incarnation that changed the entry.
         version: Version,
         /// The location.
         location: L,
         /// The change.
         change: Change<L>,
-        /// Place and stamp.
+        /// Shard, chain and stamp.
         at: EventStamp,
         /// Whether the change took effect.
         took: bool,
         /// The readers named as possibly stale.
         stale: Vec<TxIndex>,
     },
-    /// Everything below this index is now final.
+    /// The frontier moved: everything below this index is now final.
     Frontier(TxIndex),
-    /// A comparison of a transaction's reads began.
+    /// A check of a transaction's reads began.
     CheckBegan {
         /// The transaction.
         reader: TxIndex,
-        /// Whether equal values are accepted: true at the frontier, where the result is binding.
+        /// Whether equal values are accepted: true at the frontier, where the verdict is binding.
         by_value: bool,
     },
-    /// A comparison of a transaction's reads ended.
+    /// A check of a transaction's reads ended.
     CheckEnded {
         /// The transaction.
         reader: TxIndex,
-        /// Whether all reads hold.
+        /// Whether all reads are still valid.
         holds: bool,
     },
 }

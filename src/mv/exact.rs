@@ -1,17 +1,16 @@
-//! Exact locations in addition to hashes, in builds with debug assertions or traces. They check
-//! each commit of a private batch once more, by exact comparison. Other builds keep nothing.
+//! Exact locations of private batches, for a check of each commit in builds with debug assertions
+//! or traces. Other builds store hashes only.
 
 use super::location::Location;
 use crate::ids::{BatchId, Chunk, TxIndex};
 
-/// Locations read from a snapshot, with the values found; without a value if only the location
-/// counts.
+/// Locations read from a snapshot, with their values; `None` if the value does not matter.
 pub type ExactReads<L> = Vec<(L, Option<<L as Location>::Value>)>;
 
 /// Accesses of one group of a private batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExactGroup<L: Location> {
-    /// Its transactions.
+    /// The transactions.
     pub txs: Chunk,
     /// Reads from the snapshot.
     pub reads: ExactReads<L>,
@@ -26,7 +25,7 @@ pub struct ExactLog<L: Location> {
     groups: Vec<ExactGroup<L>>,
     /// Reads and writes since the last group ended.
     #[cfg(any(debug_assertions, feature = "trace"))]
-    open: (ExactReads<L>, Vec<L>),
+    current: (ExactReads<L>, Vec<L>),
     #[cfg(not(any(debug_assertions, feature = "trace")))]
     nothing: core::marker::PhantomData<L>,
 }
@@ -43,33 +42,33 @@ pub(super) struct ExactIndex<L: Location> {
 #[cfg(any(debug_assertions, feature = "trace"))]
 impl<L: Location> Default for ExactLog<L> {
     fn default() -> Self {
-        Self { groups: Vec::new(), open: (Vec::new(), Vec::new()) }
+        Self { groups: Vec::new(), current: (Vec::new(), Vec::new()) }
     }
 }
 
 #[cfg(any(debug_assertions, feature = "trace"))]
 impl<L: Location> ExactLog<L> {
     pub(super) fn read(&mut self, location: &L, value: Option<&L::Value>) {
-        self.open.0.push((location.clone(), value.cloned()));
+        self.current.0.push((location.clone(), value.cloned()));
     }
 
     pub(super) fn write(&mut self, location: &L) {
-        self.open.1.push(location.clone());
+        self.current.1.push(location.clone());
     }
 
     pub(super) fn end_group(&mut self, txs: Chunk) {
-        let (reads, writes) = core::mem::take(&mut self.open);
+        let (reads, writes) = core::mem::take(&mut self.current);
         self.groups.push(ExactGroup { txs, reads, writes });
     }
 
-    /// Returns the number of reads and writes since the last group ended.
-    pub(super) const fn open(&self) -> (usize, usize) {
-        (self.open.0.len(), self.open.1.len())
+    /// Returns the numbers of reads and of writes since the last group ended.
+    pub(super) const fn group_len(&self) -> (usize, usize) {
+        (self.current.0.len(), self.current.1.len())
     }
 
     pub(super) fn forget_since(&mut self, (reads, writes): (usize, usize)) {
-        self.open.0.truncate(reads);
-        self.open.1.truncate(writes);
+        self.current.0.truncate(reads);
+        self.current.1.truncate(writes);
     }
 
     /// Returns the groups, in block order.
@@ -80,8 +79,8 @@ impl<L: Location> ExactLog<L> {
 
     /// Returns the group that starts with `first`.
     fn group(&self, first: TxIndex) -> Option<&ExactGroup<L>> {
-        let place = self.groups.binary_search_by_key(&first, |group| group.txs.first).ok()?;
-        self.groups.get(place)
+        let index = self.groups.binary_search_by_key(&first, |group| group.txs.first).ok()?;
+        self.groups.get(index)
     }
 }
 
@@ -97,21 +96,22 @@ impl<L: Location> ExactIndex<L> {
     /// Commits the group of `log` that starts with `first`.
     pub(super) fn commit_group(&mut self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) {
         for location in log.group(first).into_iter().flat_map(|group| &group.writes) {
-            let by = self.commits.entry(location.clone()).or_default();
-            if by.last() != Some(&batch) {
-                by.push(batch);
+            let writers = self.commits.entry(location.clone()).or_default();
+            if writers.last() != Some(&batch) {
+                writers.push(batch);
             }
         }
     }
 
     /// Returns whether no other batch has committed a write to a location accessed by the group of
-    /// `batch` that starts with `first`. The batch's earlier groups were compared as they committed,
-    /// and no other batch commits between the groups of one.
+    /// `batch` that starts with `first`. Earlier groups of the batch were compared at their
+    /// commits, and no other batch commits between groups of one batch.
     pub(super) fn allows(&self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) -> bool {
         let group = log.group(first).into_iter();
         let mut accessed =
-            group.flat_map(|group| group.reads.iter().map(|(at, _)| at).chain(&group.writes));
-        accessed.all(|at| self.commits.get(at).is_none_or(|by| by.iter().all(|by| *by == batch)))
+            group.flat_map(|group| group.reads.iter().map(|(read, _)| read).chain(&group.writes));
+        let is_own = |writers: &Vec<BatchId>| writers.iter().all(|writer| *writer == batch);
+        accessed.all(|location| self.commits.get(location).is_none_or(is_own))
     }
 }
 
@@ -130,7 +130,7 @@ impl<L: Location> ExactLog<L> {
 
     pub(super) const fn end_group(&mut self, _: Chunk) {}
 
-    pub(super) const fn open(&self) -> (usize, usize) {
+    pub(super) const fn group_len(&self) -> (usize, usize) {
         (0, 0)
     }
 

@@ -1,4 +1,4 @@
-//! The trait of locations, over which the store is generic, and its entries.
+//! Locations, over which the store is generic, and entries at them.
 
 use core::fmt::Debug;
 use core::hash::Hash;
@@ -10,7 +10,7 @@ pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// A change that can be published without reading the location.
     type Delta: Clone + Eq + Debug + Send + Sync + 'static;
 
-    /// Returns the location whose tombstones end the life of this one, if there is one.
+    /// Returns the location whose tombstones end the life of this one, if it has a scope.
     fn scope(&self) -> Option<Self>;
 
     /// Returns whether other locations lie in the scope of this one.
@@ -22,7 +22,7 @@ pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Applies a delta, in index order.
     fn fold(value: &mut Self::Value, delta: &Self::Delta);
 
-    /// Returns the value for which the seeded bug `AbsentEqualsZero` mistakes `value`.
+    /// Returns the value that the seeded bug `AbsentEqualsZero` takes `value` for.
     #[cfg(feature = "mutants")]
     #[must_use]
     fn mistaken(value: &Self::Value) -> Self::Value {

@@ -1,6 +1,6 @@
 //! Lookups in the store, and the registration of readers.
 
-use super::chain::{Chain, Floor, Found, Interest, Look, Reader};
+use super::chain::{Chain, Floor, Found, Interest, Lookup, Reader};
 use super::events::StoreEvent;
 use super::location::Location;
 use super::place::{ChainId, LocationHash};
@@ -13,14 +13,14 @@ use crate::trace::Ticket;
 
 /// Result of a lookup in the scope of a location.
 #[derive(Clone, Copy)]
-struct LifeLook {
+struct LifeLookup {
     floor: Floor,
     scope: ScopeTrace,
     ticket: Ticket,
 }
 
-impl LifeLook {
-    /// Returns the ticket of the lookup in the scope's chain, if there was one.
+impl LifeLookup {
+    /// Returns the ticket of the lookup in the scope's chain, if there was such a lookup.
     fn ticket(&self) -> Option<Ticket> {
         matches!(self.scope, ScopeTrace::Chain(_)).then_some(self.ticket)
     }
@@ -39,21 +39,22 @@ impl<L: Location> Store<L> {
     ) -> Resolution<L> {
         let began = Ticket::now();
         let frontier = self.frontier();
-        let life = self.look_at_scope(location, reader, frontier);
-        let look = Look { reader, frontier, floor: life.floor };
+        let life = self.lookup_life(location, reader, frontier);
+        let lookup = Lookup { reader, frontier, floor: life.floor };
         let found = self.shards.get(id.shard as usize).and_then(|lock| {
             let (mut shard, stamp) = lock.read();
             let chain = shard.chains.get_mut(id.index as usize)?;
-            self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
+            self.log
+                .record(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
             chain.set_base(value);
-            // Again: since the request, the reader may have been named and removed.
+            // The reader may have been named and removed since the request.
             chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
             let own = Trace { chain: id, stamp };
-            Some((chain.hash, self.find(chain, look, own, began, life), own))
+            Some((chain.hash, self.find(chain, lookup, own, began, life), own))
         });
         match found {
             Some((hash, found, own)) => Self::resolution(hash, found, own, life.scope),
-            // The id is not from this store.
+            // `id` belongs to another store.
             None => Resolution::NeedsBase(id),
         }
     }
@@ -73,7 +74,7 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// Returns the base value of a location, if a read has needed it.
+    /// Returns the base value of `location`, if it is known.
     #[must_use]
     pub fn base(&self, location: &L) -> Option<L::Value> {
         let hash = self.hash(location);
@@ -86,7 +87,7 @@ impl<L: Location> Store<L> {
     ///
     /// A scoped location resolves together with its scope: the newer entry wins, and at the same
     /// version the tombstone lies below the writes. The two are looked up in turn, each with its
-    /// own stamp; a publication in between shows in the first stamp.
+    /// own stamp; a publication in between changes the first stamp.
     #[must_use]
     pub fn resolve(&self, location: &L, reader: TxIndex) -> Resolution<L> {
         self.resolve_hashed(self.hash(location), location, reader)
@@ -103,9 +104,9 @@ impl<L: Location> Store<L> {
         self.resolve_or(hash, location, reader, |_| None)
     }
 
-    /// As [`resolve_hashed`](Self::resolve_hashed), for a speculative run: if a lower transaction
-    /// that is running will probably write the location, the reader is blocked as if by an
-    /// estimate, because a value read now would probably have to be thrown away.
+    /// As [`resolve_hashed`](Self::resolve_hashed), for a speculative run: if a running lower
+    /// transaction will probably write the location, the reader is blocked as if by an estimate,
+    /// because a run that reads the current value would probably abort.
     #[must_use]
     pub fn resolve_ahead(
         &self,
@@ -130,18 +131,17 @@ impl<L: Location> Store<L> {
         predict: impl FnOnce(&Chain<L>) -> Option<TxIndex>,
     ) -> Resolution<L> {
         let began = Ticket::now();
-        // Loaded before the scope is looked up: the lookup then sees all that is final by this
-        // frontier.
+        // Loaded before the scope is looked up, so that the lookup sees everything below it.
         let frontier = self.frontier();
-        let life = self.look_at_scope(location, reader, frontier);
+        let life = self.lookup_life(location, reader, frontier);
         let own = Reader { tx: reader, interest: Interest::Value };
-        let look = Look { reader, frontier, floor: life.floor };
+        let lookup = Lookup { reader, frontier, floor: life.floor };
         let find = |chain: &mut Chain<L>, trace| {
             if let Some(on) = predict(chain) {
-                // No value was read that a change could affect.
+                // The reader is not registered, because it has read no value.
                 let life = life.ticket();
                 let location = || chain.location.clone();
-                self.log.note(|| StoreEvent::Predicted {
+                self.log.record(|| StoreEvent::Predicted {
                     reader,
                     location: location(),
                     began,
@@ -151,24 +151,24 @@ impl<L: Location> Store<L> {
                 return Found::Blocked(on);
             }
             chain.add_reader(own, frontier);
-            self.find(chain, look, trace, began, life)
+            self.find(chain, lookup, trace, began, life)
         };
-        let (found, own) = self.look(hash, location, find);
+        let (found, own) = self.with_chain(hash, location, find);
         Self::resolution(hash, found, own, life.scope)
     }
 
-    /// Resolves a read in its chain, under the chain's lock.
+    /// Resolves a read in `chain`, whose lock is held.
     fn find(
         &self,
         chain: &mut Chain<L>,
-        look: Look,
+        lookup: Lookup,
         own: Trace,
         began: Ticket,
-        life: LifeLook,
+        life: LifeLookup,
     ) -> Found<L> {
-        let found = chain.find(look);
-        self.log.note(|| StoreEvent::Look {
-            reader: look.reader,
+        let found = chain.find(lookup);
+        self.log.record(|| StoreEvent::Look {
+            reader: lookup.reader,
             location: chain.location.clone(),
             at: own.into(),
             began,
@@ -178,27 +178,27 @@ impl<L: Location> Store<L> {
         found
     }
 
-    /// Returns where the life of `location` began, for `reader`.
-    fn look_at_scope(&self, location: &L, reader: TxIndex, frontier: TxIndex) -> LifeLook {
-        let unseen = |scope| LifeLook { floor: Floor::Base, scope, ticket: Ticket::default() };
-        let Some(scope) = location.scope() else { return unseen(ScopeTrace::Unscoped) };
+    /// Returns where the life of `location` began, as `reader` sees it.
+    fn lookup_life(&self, location: &L, reader: TxIndex, frontier: TxIndex) -> LifeLookup {
+        let at_base = |scope| LifeLookup { floor: Floor::Base, scope, ticket: Ticket::default() };
+        let Some(scope) = location.scope() else { return at_base(ScopeTrace::Unscoped) };
         if !self.scope_used.load(SeqCst) || mutant!(ScopeIgnored) {
-            return unseen(ScopeTrace::NoScopeUsed);
+            return at_base(ScopeTrace::NoScopeUsed);
         }
         let life = Reader { tx: reader, interest: Interest::Life };
         let floor = |chain: &mut Chain<L>, at: Trace| {
             chain.add_reader(life, frontier);
             let floor = chain.floor(reader);
             let scope = || chain.location.clone();
-            let seen = || StoreEvent::Life { reader, scope: scope(), at: at.into(), floor };
-            (floor, self.log.note(seen))
+            let event = || StoreEvent::Life { reader, scope: scope(), at: at.into(), floor };
+            (floor, self.log.record(event))
         };
-        let ((floor, ticket), trace) = self.look(self.hash(&scope), &scope, floor);
-        LifeLook { floor, scope: ScopeTrace::Chain(trace), ticket }
+        let ((floor, ticket), trace) = self.with_chain(self.hash(&scope), &scope, floor);
+        LifeLookup { floor, scope: ScopeTrace::Chain(trace), ticket }
     }
 
     /// Runs `find` on the chain of `location`, under the chain's lock.
-    pub(super) fn look<R>(
+    pub(super) fn with_chain<R>(
         &self,
         hash: LocationHash,
         location: &L,
@@ -207,8 +207,8 @@ impl<L: Location> Store<L> {
         let (shard_index, lock) = self.shard(hash);
         let (mut shard, stamp) = lock.read();
         let (index, chain) = shard.chain(hash, location);
-        let missed = mutant!(MissUnnoticed) && chain.stamp == Stamp::default();
-        let stamp = if missed { Stamp::LAST } else { stamp };
+        let is_missed = mutant!(MissUnnoticed) && chain.stamp == Stamp::default();
+        let stamp = if is_missed { Stamp::LAST } else { stamp };
         let trace = Trace { chain: ChainId { shard: shard_index, index }, stamp };
         (find(chain, trace), trace)
     }

@@ -1,7 +1,7 @@
-//! Small stories about the store, each run under every schedule of its threads.
+//! loom tests of the store: each runs under every schedule of its threads.
 //!
-//! A join stands for the report channel and the coordinator of the engine: everything that the
-//! joined thread published happened before. Run with `RUSTFLAGS="--cfg braid_loom" cargo test
+//! A join models the report channel and the coordinator of the engine: all publications of the
+//! joined thread happened before it. Run with `RUSTFLAGS="--cfg braid_loom" cargo test
 //! --no-default-features --lib --release loom`.
 
 use super::versioned_lock::VersionedLock;
@@ -43,7 +43,7 @@ impl Location for Cell {
     }
 }
 
-/// The stories are short enough for more preemptions than the whole engine allows.
+/// Number of preemptions: these tests are short enough for more than tests of the whole engine.
 const PREEMPTIONS: usize = 4;
 
 /// The base value of each cell.
@@ -57,14 +57,14 @@ fn new_store(shards: usize) -> Arc<Store<Cell>> {
     Arc::new(Store::new(shards))
 }
 
-/// Publishes for transaction `tx`, and returns the readers that it names.
+/// Publishes an entry, and returns the readers that the publication names.
 fn publish(store: &Store<Cell>, version: Version, cell: Cell, entry: Entry<Cell>) -> Vec<TxIndex> {
     let mut stale = Vec::new();
     store.publish(version, &cell, entry, &mut stale);
     stale
 }
 
-/// Records one read, with `base` as the base value if it is needed.
+/// Records one read, with `base` as the base value if the store requests it.
 fn read(store: &Store<Cell>, cell: Cell, reader: u32, base: u32) -> (ReadSet<Cell>, u32, Origin) {
     let reader = TxIndex(reader);
     let mut resolution = store.resolve(&cell, reader);
@@ -105,7 +105,7 @@ fn loom_unchanged_stamp_means_current_data() {
     });
 }
 
-/// A reader beside two publications is valid afterwards if, and only if, it saw the last one.
+/// A read concurrent with two publications is valid afterwards if and only if it saw the last one.
 fn publish_against_validate(new_store: fn() -> Arc<Store<Cell>>) {
     explore("publish_against_validate", PREEMPTIONS, 80, move || {
         let store = new_store();
@@ -153,7 +153,7 @@ fn loom_chain_is_created_after_a_miss() {
         let store = new_store(1);
         let other = thread::spawn({
             let store = Arc::clone(&store);
-            // In the engine all base reads are equal; different ones here show which thread was
+            // In the engine all base reads are equal; here, different values show which thread was
             // first.
             move || read(&store, Cell::Balance, 2, BASE + 1)
         });
@@ -256,7 +256,7 @@ fn loom_fold_beside_a_delta() {
 
 #[test]
 fn loom_checkpoint_beside_a_delta() {
-    // One more than the number of deltas that are folded without a checkpoint.
+    // Number of final deltas: one more than a chain folds without a checkpoint.
     const FINAL: u32 = 17;
     explore("checkpoint_beside_a_delta", PREEMPTIONS, 1000, || {
         let store = new_store(1);
@@ -286,7 +286,7 @@ fn loom_checkpoint_beside_a_delta() {
     });
 }
 
-/// Returns what a reader of a private batch with snapshot `snapshot` reads.
+/// Returns the value that a private batch with snapshot `snapshot` reads.
 fn newest(store: &Store<Cell>, cell: Cell, snapshot: u32) -> u32 {
     let base = || Ok::<u32, core::convert::Infallible>(BASE);
     let Ok((value, _)) = store.newest(&cell, TxIndex(snapshot), base);
@@ -316,7 +316,7 @@ fn loom_snapshot_stays_beside_publications_above_it() {
     });
 }
 
-/// The location has no chain yet: one may be created above the snapshot while the reader fetches
+/// The location has no chain yet. A writer above the snapshot may create it while the reader reads
 /// the base value.
 #[test]
 fn loom_snapshot_beside_a_chain_that_is_created_above_it() {

@@ -1,15 +1,15 @@
-//! The multi-version store: the writes of all transactions, kept so that each reader finds the
-//! newest entry below itself.
+//! The multi-version store: the writes of all transactions, in which each reader finds the newest
+//! entry below its own index.
 //!
 //! ```text
 //!  Store -> shards, each under one versioned lock -> a version chain per location -> entries
 //! ```
 //!
-//! The store enforces these rules, whatever its callers do:
+//! The store enforces these rules:
 //!
-//! - One resolver (`Chain::find`) serves reading and validating (I6).
-//! - A read that finds no chain inserts an empty one, so that a later publication is noticed; a
-//!   value and its stamp are taken under one lock.
+//! - One resolver (`Chain::find`) serves reads and validation (I6).
+//! - A read that finds no chain inserts an empty one, so that a later publication is noticed.
+//! - A value and its stamp are read under one lock.
 //! - An older incarnation never overwrites or removes what a newer one published (I7).
 //! - A stamp is never reused within a block: each publication into a shard draws the next one.
 //! - A balance read folds every delta since the last absolute value or tombstone (I11).

@@ -1,6 +1,6 @@
-//! Unregistered reads: of final state, and as hints.
+//! Reads without registration: reads of final state, and hints.
 
-use super::chain::{Chain, Floor, Found, Look};
+use super::chain::{Chain, Floor, Found, Lookup};
 use super::location::Location;
 use super::place::LocationHash;
 use super::resolve::{Origin, Resolved, ScopeTrace, Trace};
@@ -9,9 +9,9 @@ use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 
 impl<L: Location> Store<L> {
-    /// Returns the newest value of `location` below `reader`, where everything is final, and its
-    /// origin. `base` returns the value before the block, and is called only if that value is
-    /// needed and not known.
+    /// Returns the newest value of `location` below `reader`, and its origin. Everything below
+    /// `reader` must be final. `base` returns the value before the block; it is called only if that
+    /// value is needed and not known.
     ///
     /// # Errors
     /// Returns the errors of `base`.
@@ -25,14 +25,14 @@ impl<L: Location> Store<L> {
         base: impl FnOnce() -> Result<L::Value, E>,
     ) -> Result<(L::Value, Origin), E> {
         let floor = self.final_floor(location, reader);
-        let look = Look { reader, frontier: reader, floor };
-        match self.find_unrecorded(location, look) {
+        let lookup = Lookup { reader, frontier: reader, floor };
+        match self.find_unrecorded(location, lookup) {
             Some(Found::Seen(origin, value)) => Ok((value, origin)),
             Some(Found::UnknownBase) => {
                 self.seed(location, base()?);
-                match self.find_unrecorded(location, look) {
+                match self.find_unrecorded(location, lookup) {
                     Some(Found::Seen(origin, value)) => Ok((value, origin)),
-                    _ => unreachable!("the base value has just been put there"),
+                    _ => unreachable!("the base value was just supplied"),
                 }
             }
             None => match floor {
@@ -44,9 +44,9 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// Resolves `location`, whose hash is `hash`, for `reader`, below which everything is final. No
-    /// later change can affect the reader, so it is not registered. `base` returns the value before
-    /// the block, and is called only if that value is not known.
+    /// Resolves `location`, whose hash is `hash`, for `reader`. Everything below `reader` must be
+    /// final: no later change can affect the reader, so it is not registered. `base` returns the
+    /// value before the block; it is called only if that value is needed and not known.
     ///
     /// # Errors
     /// Returns the errors of `base`.
@@ -61,17 +61,17 @@ impl<L: Location> Store<L> {
         base: impl FnOnce() -> Result<L::Value, E>,
     ) -> Result<Resolved<L>, E> {
         let (floor, scope) = self.settled_life(location, reader);
-        let look = Look { reader, frontier: reader, floor };
-        let find = |chain: &mut Chain<L>, own: Trace| (chain.find(look), own);
-        let (mut found, mut own) = self.look(hash, location, find).0;
+        let lookup = Lookup { reader, frontier: reader, floor };
+        let find = |chain: &mut Chain<L>, own: Trace| (chain.find(lookup), own);
+        let (mut found, mut own) = self.with_chain(hash, location, find).0;
         if found == Found::UnknownBase {
             self.seed(location, base()?);
-            (found, own) = self.look(hash, location, find).0;
+            (found, own) = self.with_chain(hash, location, find).0;
         }
         match found {
             Found::Seen(origin, value) => Ok(Resolved { value, origin, hash, own, scope }),
             Found::Blocked(tx) => unreachable!("{tx:?} is final and left an estimate"),
-            Found::UnknownBase => unreachable!("the base value has just been put there"),
+            Found::UnknownBase => unreachable!("the base value was just supplied"),
         }
     }
 
@@ -81,25 +81,25 @@ impl<L: Location> Store<L> {
             return (Floor::Base, ScopeTrace::NoScopeUsed);
         }
         let floor = |chain: &mut Chain<L>, _| chain.floor(reader);
-        let (floor, trace) = self.look(self.hash(&scope), &scope, floor);
+        let (floor, trace) = self.with_chain(self.hash(&scope), &scope, floor);
         (floor, ScopeTrace::Chain(trace))
     }
 
-    /// Returns the value that a reader would find now at `location`, which must have no scope. The
-    /// reader is not registered. Returns `None` if the location is unknown or has an estimate.
+    /// Returns the current value of `location` for `reader`, without registering it. The location
+    /// must have no scope. Returns `None` if its value is unknown or it has an estimate.
     #[must_use]
     pub fn peek(&self, location: &L, reader: TxIndex) -> Option<L::Value> {
-        let look = Look { reader, frontier: self.frontier(), floor: Floor::Base };
-        match self.find_unrecorded(location, look)? {
+        let lookup = Lookup { reader, frontier: self.frontier(), floor: Floor::Base };
+        match self.find_unrecorded(location, lookup)? {
             Found::Seen(_, value) => Some(value),
             Found::Blocked(_) | Found::UnknownBase => None,
         }
     }
 
-    fn find_unrecorded(&self, location: &L, look: Look) -> Option<Found<L>> {
+    fn find_unrecorded(&self, location: &L, lookup: Lookup) -> Option<Found<L>> {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
-        Some(shard.find(hash, location)?.find(look))
+        Some(shard.find(hash, location)?.find(lookup))
     }
 
     fn final_floor(&self, location: &L, reader: TxIndex) -> Floor {

@@ -1,4 +1,4 @@
-//! Position of a location's versions in a store.
+//! Positions of version chains in a store.
 
 /// Hash of a location, under the seed of one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ impl LocationHash {
     }
 }
 
-/// Position of a chain, fixed for the life of the store.
+/// Position of a version chain, fixed for the life of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChainId {
     pub(super) shard: u32,

@@ -1,4 +1,4 @@
-//! Results of the resolver: what a reader at an index must see (I6).
+//! Results of the resolver, which serves reads and validation (I6).
 
 use super::location::Location;
 use super::place::{ChainId, LocationHash};
@@ -14,11 +14,11 @@ pub enum Origin {
     Value(Version),
     /// The tombstone of this version.
     Tombstone(Version),
-    /// A sum of deltas, the newest of which is of this version. Such reads are compared by value.
+    /// A sum of deltas, the newest of which has this version. Such reads are compared by value.
     Folded(Version),
 }
 
-/// Chain and stamp of a read: enough to check cheaply that nothing has changed since.
+/// Chain and stamp of a read, for a cheap check that nothing has changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Trace {
     pub(super) chain: ChainId,
@@ -36,7 +36,7 @@ pub enum ScopeTrace {
     Chain(Trace),
 }
 
-/// The answer to a read.
+/// A value that a read resolved to, with all that validation needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved<L: Location> {
     /// The value.
@@ -55,7 +55,7 @@ pub enum Resolution<L: Location> {
     Resolved(Resolved<L>),
     /// The read met an estimate of this transaction, which will probably write the location.
     Blocked(TxIndex),
-    /// The base value is needed: read it and pass it to [`Store::supply_base`].
+    /// The base value is not known: read it and pass it to [`Store::supply_base`].
     ///
     /// [`Store::supply_base`]: super::Store::supply_base
     NeedsBase(ChainId),

@@ -5,8 +5,8 @@ use super::place::LocationHash;
 use super::resolve::Resolved;
 use hashbrown::HashTable;
 
-/// Maximum number of reads for which a linear search beats an index.
-const SHORT: usize = 16;
+/// Maximum number of reads for which a linear search is faster than an index.
+const MAX_UNINDEXED: usize = 16;
 
 /// A recorded read, with all that validation needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,22 +35,22 @@ impl<L: Location> ReadSet<L> {
     /// Creates an empty set with room for `reads` reads.
     #[must_use]
     pub fn with_capacity(reads: usize) -> Self {
-        let indexed = if reads > SHORT { reads } else { 0 };
+        let indexed = if reads > MAX_UNINDEXED { reads } else { 0 };
         Self { records: Vec::with_capacity(reads), index: HashTable::with_capacity(indexed) }
     }
 
-    /// Returns the reads, in the order in which they happened.
+    /// Returns the reads, in the order in which they were made.
     #[must_use]
     pub fn records(&self) -> &[ReadRecord<L>] {
         &self.records
     }
 
-    /// Returns what this incarnation has read at `location`, whose hash is `hash`.
+    /// Returns the recorded read of `location`, whose hash is `hash`.
     #[must_use]
     pub fn seen(&self, hash: LocationHash, location: &L) -> Option<&Resolved<L>> {
         let same =
             |record: &ReadRecord<L>| record.seen.hash == hash && record.location == *location;
-        let record = if self.records.len() <= SHORT {
+        let record = if self.records.len() <= MAX_UNINDEXED {
             self.records.iter().find(|record| same(record))
         } else {
             let at = |at: &u32| self.records.get(*at as usize);
@@ -62,7 +62,7 @@ impl<L: Location> ReadSet<L> {
     /// Records the first read of a location.
     pub fn push(&mut self, location: L, seen: Resolved<L>) {
         self.records.push(ReadRecord { location, seen });
-        if self.records.len() <= SHORT {
+        if self.records.len() <= MAX_UNINDEXED {
             return;
         }
         let Self { records, index } = self;

@@ -14,10 +14,10 @@ pub(super) struct Shard<L: Location> {
 impl<L: Location> Shard<L> {
     /// Empties the shard and keeps its memory, or half of it if most was unused.
     pub(super) fn emptied(mut self) -> Self {
-        let room = 2 * self.chains.len();
+        let needed = 2 * self.chains.len();
         self.chains.clear();
         self.table.clear();
-        if self.chains.capacity() / 4 > room {
+        if self.chains.capacity() / 4 > needed {
             self.chains.shrink_to(self.chains.capacity() / 2);
             self.table.shrink_to(self.table.capacity() / 2, |_| unreachable!("it is empty"));
         }
@@ -32,13 +32,13 @@ impl<L: Location> Shard<L> {
         self.table.find(hash.bits(), same).copied()
     }
 
-    /// Returns the chain of `location`, if there is one.
+    /// Returns the chain of `location`, if it exists.
     pub(super) fn find(&mut self, hash: LocationHash, location: &L) -> Option<&mut Chain<L>> {
         let index = self.index(hash, location)?;
         self.chains.get_mut(index as usize)
     }
 
-    /// Returns the chain of `location`, and creates it if there is none.
+    /// Returns the chain of `location`, with its index. Creates the chain if it does not exist.
     pub(super) fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
         let index = match self.index(hash, location) {
             Some(index) => index,

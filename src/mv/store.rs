@@ -1,7 +1,7 @@
 //! The store: shards of version chains.
 
 use super::beats::{Beat, Beats};
-use super::chain::{Chain, Kind};
+use super::chain::{Chain, ItemKind};
 use super::conflicts::ConflictIndex;
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
@@ -28,10 +28,10 @@ use hashbrown::HashTable;
 pub struct Store<L: Location> {
     pub(super) shards: Box<[VersionedLock<Shard<L>>]>,
     hasher: RandomState,
-    /// Whether any scope was ever written. Almost no block ends the life of an account, and then
-    /// slots need not look up their scopes.
+    /// Whether any scope was ever written. Few blocks end the life of an account; in the others,
+    /// reads of slots need not look up their scopes.
     pub(super) scope_used: AtomicBool,
-    /// Everything below this index is final. It may lag behind the true frontier.
+    /// Index below which everything is final. It may lag behind the frontier of the protocol.
     frontier: AtomicU32,
     pub(super) running: Running,
     beats: Beats,
@@ -49,11 +49,11 @@ impl<L: Location> Store<L> {
     #[must_use]
     pub fn with_capacity(shards: usize, locations: usize) -> Self {
         let shards = shards.clamp(1, 1 << 16).next_power_of_two();
-        // Hashing does not distribute them evenly.
-        let each = locations / shards + locations / shards / 4;
+        // Hashing does not distribute locations evenly.
+        let per_shard = locations / shards + locations / shards / 4;
         let shard = |_| {
-            let table = HashTable::with_capacity(each);
-            VersionedLock::new(Shard { table, chains: Vec::with_capacity(each) })
+            let table = HashTable::with_capacity(per_shard);
+            VersionedLock::new(Shard { table, chains: Vec::with_capacity(per_shard) })
         };
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -66,8 +66,8 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// Empties the store for another block, and keeps the memory: fresh pages cost as much time as
-    /// several transactions.
+    /// Empties the store for another block, and keeps its memory: mapping new pages takes as long
+    /// as several transactions.
     #[must_use]
     pub fn emptied(self) -> Self {
         let Self { shards, hasher, .. } = self;
@@ -85,7 +85,7 @@ impl<L: Location> Store<L> {
         Self { running: Running::new(workers), ..self }
     }
 
-    /// Records that `worker` now runs `tx`; `None` if it runs nothing worth waiting for.
+    /// Records that `worker` now runs `tx`; `None` if it runs no transaction that others wait for.
     pub fn set_running(&self, worker: WorkerId, tx: Option<TxIndex>) {
         self.running.set(worker, tx);
     }
@@ -93,18 +93,18 @@ impl<L: Location> Store<L> {
     /// Notifies the worker that runs `tx` that a location it has read may have changed. Returns
     /// true if a worker runs it and was not notified before.
     pub fn name_running(&self, tx: TxIndex) -> bool {
-        self.running.has_others() && self.running.name(tx)
+        self.running.has_others() && self.running.notify(tx)
     }
 
-    /// Returns whether a location has changed that `worker` has read so far in its run of `reader`;
-    /// a hint. It is almost free if the run was not named since the last call.
+    /// Returns whether a location has changed that `worker` has read in its run of `reader`; a
+    /// hint. The check is almost free if the worker was not notified since the last call.
     pub(crate) fn has_overtaken(
         &self,
         worker: WorkerId,
         reader: TxIndex,
         reads: &ReadSet<L>,
     ) -> bool {
-        self.running.take_name(worker, reader) && !self.is_untouched(reads)
+        self.running.take_notification(worker, reader) && !self.is_untouched(reads)
     }
 
     /// Records progress of the run of `tx`. `in_base` means that the run now waits for the base
@@ -167,7 +167,7 @@ impl<L: Location> Store<L> {
 
     /// Sets the frontier: everything below `frontier` is final.
     pub fn set_frontier(&self, frontier: TxIndex) {
-        self.log.note(|| StoreEvent::Frontier(frontier));
+        self.log.record(|| StoreEvent::Frontier(frontier));
         self.frontier.store(frontier.0, SeqCst);
     }
 
@@ -185,13 +185,13 @@ impl<L: Location> Store<L> {
     pub fn seed(&self, location: &L, value: L::Value) {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
-        self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
+        self.log.record(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
         shard.chain(hash, location).1.set_base(value);
     }
 
-    /// Returns whether a change at `location` may affect readers that are not registered: slots
-    /// look up their scope only once some scope was used. Then every higher transaction that may
-    /// have read anything must be named.
+    /// Returns whether a change at `location` may affect readers that are not registered: reads of
+    /// slots look up their scope only after some scope was written. If so, every higher transaction
+    /// that may have read a location must be named.
     #[must_use]
     pub fn has_unknown_readers(&self, location: &L) -> bool {
         location.is_scope() && !mutant!(ScopeSilent)
@@ -214,8 +214,8 @@ impl<L: Location> Store<L> {
         self.change(version, location, stale, Change::Remove);
     }
 
-    /// Turns the entry of `version` at `location` into an estimate. No reader is named; the change
-    /// that replaces the estimate names them.
+    /// Turns the entry of `version` at `location` into an estimate. The change that replaces the
+    /// estimate names the readers.
     pub fn mark_estimate(&self, version: Version, location: &L) {
         if !mutant!(EstimateLost) {
             self.change(version, location, &mut Vec::new(), Change::Estimate);
@@ -224,7 +224,7 @@ impl<L: Location> Store<L> {
 
     fn change(&self, version: Version, location: &L, stale: &mut Vec<TxIndex>, change: Change<L>) {
         if location.is_scope() {
-            // From now on slots must look up their scopes.
+            // From now on, reads of slots must look up their scopes.
             self.scope_used.store(true, SeqCst);
         }
         let hash = self.hash(location);
@@ -232,12 +232,12 @@ impl<L: Location> Store<L> {
         let change = |shard: &mut Shard<L>, stamp| {
             let (index, chain) = shard.chain(hash, location);
             let before = stale.len();
-            let noted = self.log.is_on().then(|| change.clone());
+            let recorded = self.log.is_on().then(|| change.clone());
             let took = self.apply(chain, version, change, stamp, stale);
-            self.log.note(|| StoreEvent::Changed {
+            self.log.record(|| StoreEvent::Changed {
                 version,
                 location: location.clone(),
-                change: noted.unwrap_or(Change::Remove),
+                change: recorded.unwrap_or(Change::Remove),
                 at: Trace { chain: ChainId { shard: shard_index, index }, stamp }.into(),
                 took,
                 stale: stale.get(before..).unwrap_or_default().to_vec(),
@@ -261,16 +261,16 @@ impl<L: Location> Store<L> {
         stamp: Stamp,
         stale: &mut Vec<TxIndex>,
     ) -> bool {
-        let names = !matches!(change, Change::Estimate) && !mutant!(HintLost);
+        let names_readers = !matches!(change, Change::Estimate) && !mutant!(HintLost);
         let took = match change {
-            Change::Put(entry) => chain.put(version, Kind::Written(entry)),
+            Change::Put(entry) => chain.put(version, ItemKind::Written(entry)),
             Change::Remove => chain.remove(version),
             Change::Estimate => chain.estimate(version),
         };
         if took {
-            let reuse = mutant!(StampReused);
-            chain.stamp = if reuse { Stamp::default() } else { stamp };
-            if names {
+            let is_reused = mutant!(StampReused);
+            chain.stamp = if is_reused { Stamp::default() } else { stamp };
+            if names_readers {
                 chain.take_stale_readers(version.tx, stale);
             }
         }

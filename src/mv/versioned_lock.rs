@@ -2,12 +2,12 @@
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, SeqCst};
 
-/// Sequence number of a publication under one lock. Stamp 0 precedes the first.
+/// Sequence number of a publication under one lock. Stamp 0 precedes the first publication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// Later than every publication: for the seeded bug `MissUnnoticed`.
+    /// A stamp later than every publication: for the seeded bug `MissUnnoticed`.
     pub(super) const LAST: Self = Self(u64::MAX);
 
     /// Returns the number of publications up to and including this one.
@@ -18,8 +18,8 @@ impl Stamp {
 
 /// Data under a lock, with the stamp of the last publication into it.
 ///
-/// The stamp may be read without the lock, as in TL2: an unchanged stamp proves that nothing was
-/// published since. The data is only read under the lock. Each lock has its own cache lines.
+/// The stamp may be read without the lock, as in TL2: while it is unchanged, nothing has been
+/// published. The data is read only under the lock. Each lock has its own cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct VersionedLock<T> {
@@ -41,44 +41,44 @@ impl<T> VersionedLock<T> {
         Stamp(self.stamp.load(SeqCst))
     }
 
-    /// Locks the data, and returns it with its stamp.
+    /// Locks the data, and returns the guard with the stamp of the last publication.
     pub(crate) fn read(&self) -> (MutexGuard<'_, T>, Stamp) {
         let guard = self.data.lock();
         let stamp = self.stamp();
         (guard, stamp)
     }
 
-    /// Changes the data under a fresh stamp.
+    /// Changes the data under a new stamp.
     pub(crate) fn publish<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let mut guard = self.data.lock();
-        // The new stamp is drawn under the lock, before the data changes: a reader that still sees
-        // the old stamp without the lock cannot have seen the new data either.
+        // The new stamp is drawn under the lock, before the data changes: a reader without the lock
+        // that still sees the old stamp cannot have seen the new data.
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
         change(&mut guard, stamp)
     }
 
-    /// The seeded bug `StampOutsideLock`.
+    /// Draws the stamp before the lock is acquired: the seeded bug `StampOutsideLock`.
     #[cfg(feature = "mutants")]
     pub(crate) fn publish_too_early<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
-        give_others_a_chance();
+        yield_to_others();
         change(&mut self.data.lock(), stamp)
     }
 
-    /// The seeded bug `ReleasedEarly`.
+    /// Releases the lock between the stamp and the change: the seeded bug `ReleasedEarly`.
     #[cfg(feature = "mutants")]
     pub(crate) fn publish_in_two_steps<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let guard = self.data.lock();
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
         drop(guard);
-        give_others_a_chance();
+        yield_to_others();
         change(&mut self.data.lock(), stamp)
     }
 }
 
-/// Loom explores such interleavings by itself.
+/// Lets other threads run. loom explores such interleavings anyway.
 #[cfg(feature = "mutants")]
-fn give_others_a_chance() {
+fn yield_to_others() {
     #[cfg(not(braid_loom))]
     std::thread::yield_now();
 }

@@ -1,7 +1,7 @@
-//! Runs of private batches: dispatch, snapshots, reports.
+//! Dispatch and reports of private batches.
 
 use super::events::{Command, Job, JobReport, RunMode};
-use super::private::{BatchResults, BatchState, Polled};
+use super::private::{BatchResults, BatchState, PollResult};
 use super::state::Protocol;
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
@@ -13,8 +13,8 @@ impl Protocol {
         self.private.batches.iter().map(|batch| batch.txs)
     }
 
-    /// Returns the index below which the writes of committed transactions are in the store: for
-    /// private batches, whose writes a later segment takes over, the snapshot.
+    /// Returns the index below which the writes of committed transactions are in the store. For
+    /// private batches this is the snapshot, because a later segment publishes their writes.
     #[must_use]
     pub fn published(&self) -> TxIndex {
         if self.private.is_empty() { self.frontier } else { self.private.snapshot }
@@ -22,16 +22,18 @@ impl Protocol {
 
     /// Returns a command for the lowest private batch above the frontier that has not run, if it
     /// may be dispatched.
-    pub(super) fn next_batch(&mut self) -> Polled {
-        let full = self.unanswered() >= self.limits.job_capacity;
-        if full && !mutant!(CapacityIgnored) {
+    pub(super) fn next_batch(&mut self) -> PollResult {
+        let is_full = self.unanswered() >= self.limits.job_capacity;
+        if is_full && !mutant!(CapacityIgnored) {
             return Ok(None);
         }
         let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
         let next = self.private.next_waiting();
-        let is_in = |first: TxIndex| first < window_end || mutant!(WindowIgnored);
-        let Some((id, first)) = next.filter(|(_, first)| is_in(*first)) else { return Ok(None) };
-        self.private.note_dispatched(id);
+        let is_in_window = |first: TxIndex| first < window_end || mutant!(WindowIgnored);
+        let Some((id, first)) = next.filter(|(_, first)| is_in_window(*first)) else {
+            return Ok(None);
+        };
+        self.private.mark_dispatched(id);
         let job = self.start_batch(id, first)?;
         self.in_flight += 1;
         Ok(Some(Command::Dispatch(job)))
@@ -56,11 +58,11 @@ impl Protocol {
             return Ok(());
         }
         let tx = job.chunk.first;
-        let is_below =
+        let is_on_snapshot =
             tx == self.private.snapshot || (mutant!(SnapshotLate) && tx == self.frontier);
         let batch = self.private.batch_mut(id, tx)?;
-        let begins = report.groups.first().is_none_or(|group| group.first == tx);
-        if batch.state != BatchState::InFlight(job) || !begins {
+        let starts_at_first = report.groups.first().is_none_or(|group| group.first == tx);
+        if batch.state != BatchState::InFlight(job) || !starts_at_first {
             return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
         }
         if mutant!(HeldCommitted) {
@@ -69,7 +71,7 @@ impl Protocol {
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         let has_failed = report.held.is_some();
-        batch.state = BatchState::Ended(BatchResults::of(job, report, is_below));
+        batch.state = BatchState::Ended(BatchResults::new(job, report, is_on_snapshot));
         self.counters.runs += u64::from(runs);
         self.counters.failed += u64::from(has_failed);
         Ok(())

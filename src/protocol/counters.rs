@@ -1,4 +1,4 @@
-//! Counters of the protocol; no result depends on them.
+//! Counters of the protocol. No result depends on them.
 
 /// Counters of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -7,8 +7,8 @@ pub struct Counters {
     pub runs: u64,
     /// Incarnations that were begun or published and then aborted.
     pub aborts: u64,
-    /// Aborted incarnations of private batches: a commit of another batch changed what they had
-    /// read, or the block had no room for their group.
+    /// Aborted incarnations of private batches: a commit of another batch changed a location that
+    /// they had accessed, or the block had no room for their group.
     pub batch_aborts: u64,
     /// Aborted incarnations that had results when the block was cancelled or speculation was
     /// stopped.
@@ -17,13 +17,13 @@ pub struct Counters {
     pub blocked: u64,
     /// Speculative executions that failed.
     pub failed: u64,
-    /// Committed results that a speculative job had computed.
+    /// Committed results of speculative jobs.
     pub speculative_commits: u64,
     /// Jobs taken back from the channel because the frontier had reached them.
     pub claims: u64,
     /// Jobs of the frontier that a helper took over from a stalled worker.
     pub helped_transactions: u64,
-    /// Private batches that the caller ran in parallel with a stalled worker, and finished first.
+    /// Private batches that the caller ran in parallel with a stalled worker and finished first.
     pub helped_batches: u64,
     /// Speculative segments that ended early.
     pub fallback_segments: u64,

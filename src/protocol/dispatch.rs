@@ -1,8 +1,8 @@
-//! Dispatch and reports: everything above the frontier.
+//! Dispatch and reports of transactions above the frontier.
 
 use super::events::{Command, Job, JobReport, RunMode, RunResult, TxReport};
 use super::slot::{Slot, Status};
-use super::state::{Awaiting, Phase, Protocol};
+use super::state::{OpenCommand, Phase, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 
@@ -12,7 +12,7 @@ impl Protocol {
     /// # Errors
     /// Returns an [`Invariant`] if the state contradicts itself.
     pub fn poll(&mut self) -> Result<Option<Command>, Invariant> {
-        if self.awaiting.is_some() {
+        if self.open_command.is_some() {
             return Ok(None);
         }
         match self.phase {
@@ -29,7 +29,7 @@ impl Protocol {
             return Ok(Some(Command::Abort(tx)));
         }
         if let Some(tx) = self.next_recheck()? {
-            self.awaiting = Some(Awaiting::Recheck(tx));
+            self.open_command = Some(OpenCommand::Recheck(tx));
             return Ok(Some(Command::Recheck(tx)));
         }
         if let Some(command) = self.next_batch()? {
@@ -54,7 +54,7 @@ impl Protocol {
 
     fn next_recheck(&mut self) -> Result<Option<TxIndex>, Invariant> {
         while let Some(tx) = self.rechecks.pop_first() {
-            // The frontier is validated instead, with a binding result.
+            // The frontier is validated instead, with a binding verdict.
             if tx > self.frontier && self.slot(tx)?.status == Status::Executed {
                 return Ok(Some(tx));
             }
@@ -62,11 +62,11 @@ impl Protocol {
         Ok(None)
     }
 
-    /// Returns a job for the lowest pending transaction above the frontier, with the rest of its
-    /// chunk. The plan's longest transactions come before all others.
+    /// Returns a job for the lowest pending transaction above the frontier and the transactions of
+    /// its chunk that follow. The plan's longest transactions come before all others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
-        let full = self.unanswered() >= self.limits.job_capacity;
-        if full && !mutant!(CapacityIgnored) {
+        let is_full = self.unanswered() >= self.limits.job_capacity;
+        if is_full && !mutant!(CapacityIgnored) {
             return Ok(None);
         }
         // The frontier is never dispatched; the owner runs it (I8).
@@ -75,14 +75,16 @@ impl Protocol {
         if let Some(first) = self.next_of_longest(lowest, window_end) {
             return self.dispatch(Chunk { first, end: first.next() }).map(Some);
         }
-        self.fresh = self.fresh.max(lowest);
+        self.dispatch_cursor = self.dispatch_cursor.max(lowest);
         let ready = self.ready.range(lowest..).next().copied();
         let first = loop {
             match ready {
-                Some(ready) if ready < self.fresh => break ready,
-                _ if self.fresh >= self.slots.end() => return Ok(None),
-                _ if self.slot(self.fresh)?.status == Status::Pending => break self.fresh,
-                _ => self.fresh = self.fresh.next(),
+                Some(ready) if ready < self.dispatch_cursor => break ready,
+                _ if self.dispatch_cursor >= self.slots.end() => return Ok(None),
+                _ if self.slot(self.dispatch_cursor)?.status == Status::Pending => {
+                    break self.dispatch_cursor;
+                }
+                _ => self.dispatch_cursor = self.dispatch_cursor.next(),
             }
         };
         if first >= window_end && !mutant!(WindowIgnored) {
@@ -114,7 +116,7 @@ impl Protocol {
             let slot = self.slot(end)?;
             let runnable = match slot.status {
                 Status::Pending => true,
-                // It waits for a transaction that this very job runs first.
+                // The blocking transaction runs earlier in the same job.
                 Status::Blocked { on } => on >= first,
                 Status::InFlight
                 | Status::Parked
@@ -145,12 +147,12 @@ impl Protocol {
 
     pub(super) fn on_report(&mut self, report: JobReport) -> Result<(), Invariant> {
         let job = report.job;
-        if self.is_late(job) {
+        if self.take_superseded(job) {
             return Ok(());
         }
-        // A batch that was taken back runs here as the same job.
-        let was_here = !report.void && self.here.take_if(|here| *here == job).is_some();
-        if !was_here {
+        // A batch that was taken back is run by the owner as the same job.
+        let was_owner_job = !report.void && self.owner_job.take_if(|own| *own == job).is_some();
+        if !was_owner_job {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         if let Some(batch) = job.batch() {
@@ -185,11 +187,11 @@ impl Protocol {
         self.counters.runs += u64::from(runs);
         self.count_waste(runs.saturating_sub(1));
         let cap = self.limits.max_speculative_runs;
-        let uncapped = mutant!(Uncapped);
+        let is_uncapped = mutant!(Uncapped);
         let slot = self.slot_mut(tx)?;
         slot.runs += runs;
-        let most = cap.saturating_add(u32::from(is_final) + u32::from(slot.helped));
-        if slot.runs > most && !uncapped {
+        let max_runs = cap.saturating_add(u32::from(is_final) + u32::from(slot.helped));
+        if slot.runs > max_runs && !is_uncapped {
             return Err(Invariant::WorkBound { tx, runs: slot.runs });
         }
         match result {
@@ -199,7 +201,7 @@ impl Protocol {
                 if slot.possibly_stale {
                     self.rechecks.insert(tx);
                 }
-                self.note_stale(&stale_readers)?;
+                self.mark_stale(&stale_readers)?;
                 self.wake_waiters(tx)
             }
             RunResult::Blocked { on } if is_final => Err(Invariant::FrontierBlocked { tx, on }),
@@ -221,7 +223,7 @@ impl Protocol {
             RunResult::Failed(failure) => {
                 slot.status = Status::Parked;
                 if is_final || mutant!(SpeculativeError) {
-                    self.at_frontier.failure = Some(failure);
+                    self.frontier_state.failure = Some(failure);
                 } else {
                     self.counters.failed += 1;
                     self.count_waste(1);

@@ -5,7 +5,7 @@ use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
 /// How the transactions of a job run, and whether their results are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunMode {
-    /// A lower transaction may still change; the result waits for the frontier.
+    /// A lower transaction may still change; the result commits at the frontier.
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
@@ -72,14 +72,14 @@ pub enum RunResult {
         /// The lower transaction.
         on: TxIndex,
     },
-    /// The execution needed a value that is settled only once everything below is committed, so the
+    /// The execution needed a value that is final only once everything below is committed, so the
     /// transaction waits for the frontier. Nothing is published.
     TooEarly,
     /// The execution failed. Nothing is published.
     Failed(Failure),
 }
 
-/// The answer to a job.
+/// A worker's answer to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobReport {
     /// The job.
@@ -90,13 +90,12 @@ pub struct JobReport {
     pub results: Vec<TxReport>,
     /// Progress of a private batch.
     pub batch: BatchReport,
-    /// Whether the owner had taken back the job before a worker received it, so that it ran
-    /// elsewhere.
+    /// Whether the owner had taken the job back before a worker received it.
     pub void: bool,
 }
 
 impl JobReport {
-    /// Creates the report of a job that ran nothing.
+    /// Creates the report of a job of which no transaction ran.
     #[must_use]
     pub fn unrun(job: Job) -> Self {
         Self { job, results: Vec::new(), batch: BatchReport::default(), void: false }
@@ -109,8 +108,8 @@ pub struct BatchReport {
     /// Transactions that ran, in block order, in groups of contiguous transactions that commit
     /// together.
     pub groups: Vec<Chunk>,
-    /// The member after the groups, if it has no result: it was invalid or failed on the state it
-    /// read, needed a value that is settled only at the frontier, or has no room in the block. Its
+    /// The member after the groups, if it has no result: it was invalid or failed on the state that
+    /// it read, needed a value that is final only at the frontier, or has no room in the block. Its
     /// changes were dropped.
     pub held: Option<TxIndex>,
 }
@@ -120,7 +119,7 @@ pub struct BatchReport {
 pub enum Verdict {
     /// Each recorded read still resolves to the same version or value.
     Valid,
-    /// A read resolves to something else.
+    /// A read resolves to another version or value.
     Stale,
 }
 
@@ -172,17 +171,17 @@ pub enum Event {
     Helped {
         /// First transaction of the job.
         tx: TxIndex,
-        /// True if the worker has published nothing of the job, and never will.
+        /// True if the worker has not published any transaction of the job, and never will.
         taken: bool,
     },
     /// The commits so far show that speculation costs more than it saves. If the limits allow it
-    /// ([`fallback`](super::Limits::fallback)), the block ends, and its owner runs the rest in
-    /// another way.
+    /// ([`fallback`](super::Limits::fallback)), the block ends with
+    /// [`Halt::Fallback`](super::Halt::Fallback).
     Unprofitable,
     /// The caller cancelled the block. No further transaction runs; results that still hold are
     /// committed.
     Cancelled,
-    /// The owner found a broken rule. Nothing more is committed.
+    /// The owner found a broken invariant. Nothing more is committed.
     Broken,
 }
 
@@ -236,8 +235,8 @@ pub enum Command {
     Commit(TxIndex),
     /// Skip the frontier: withdraw all its entries. Answer: [`Event::Withdrawn`].
     Skip(TxIndex),
-    /// From now on let workers return jobs without running them. No answer.
+    /// Make workers return jobs without running them from now on. No answer.
     StopWork,
-    /// The block is over and no job is in flight. Nothing follows.
+    /// The block is over and no job is in flight. No command follows.
     Finish,
 }

@@ -1,7 +1,7 @@
-//! Early ends of a block. A cancelled block first commits the results that still hold.
+//! Early ends of a block. A cancelled block first commits the results that are still valid.
 
 use super::events::{Command, Failure};
-use super::private::Polled;
+use super::private::PollResult;
 use super::slot::Status;
 use super::state::{Halt, Phase, Protocol};
 use crate::error::Invariant;
@@ -17,9 +17,9 @@ impl Protocol {
             Phase::Halting { .. } | Phase::Finished => return,
         };
         self.phase = Phase::Halting { stop_sent };
-        // A cancelled block stays cancelled, whatever follows.
+        // A cancelled block stays cancelled.
         self.halt.get_or_insert(halt);
-        self.awaiting = None;
+        self.open_command = None;
         self.to_abort.clear();
         self.rechecks.clear();
     }
@@ -34,9 +34,9 @@ impl Protocol {
         }
     }
 
-    /// Returns the next command of a cancelled block. Once all jobs have been reported, it commits
-    /// from the frontier on without running anything.
-    pub(super) fn poll_settling(&mut self, stop_sent: bool) -> Polled {
+    /// Returns the next command of a cancelled block. Once all jobs have been reported, results
+    /// from the frontier on are committed without further runs.
+    pub(super) fn poll_settling(&mut self, stop_sent: bool) -> PollResult {
         if !stop_sent {
             self.phase = Phase::Settling { stop_sent: true };
             return Ok(Some(Command::StopWork));
@@ -45,7 +45,7 @@ impl Protocol {
             return Ok(None);
         }
         if self.frontier.0 >= self.len() {
-            // The cancellation came too late: nothing is missing.
+            // All transactions had committed before the cancellation.
             self.halt = None;
             return self.poll_frontier();
         }
@@ -56,13 +56,16 @@ impl Protocol {
         self.poll()
     }
 
-    /// Returns whether `tx`, the frontier, can become final without a run: because it was executed,
-    /// or because it is invalid and may be skipped.
+    /// Returns whether `tx`, the frontier, can become final without a run: it was executed, or it
+    /// is invalid and may be skipped.
     fn has_result(&mut self, tx: TxIndex) -> Result<bool, Invariant> {
         if !self.private.is_empty() {
-            return Ok(self.private.ended().is_some_and(|ended| !ended.groups.is_empty()));
+            return Ok(self
+                .private
+                .results_mut()
+                .is_some_and(|results| !results.groups.is_empty()));
         }
-        let is_rejected = self.at_frontier.failure == Some(Failure::Rejected);
+        let is_rejected = self.frontier_state.failure == Some(Failure::Rejected);
         let is_executed = self.slot(tx)?.status == Status::Executed;
         Ok(is_executed || (is_rejected && self.limits.skip_rejected))
     }

@@ -1,7 +1,7 @@
 //! Input of a block: its limits, and its division into jobs.
 
 use crate::ids::{Chunk, TxIndex};
-use crate::thresholds::{WASTE_ABORTS, WASTE_COMMITS, WASTE_KEPT, WASTE_TIMES};
+use crate::thresholds::{WASTE_ABORTS, WASTE_COMMITS, WASTE_FACTOR, WASTE_KEPT};
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,12 +19,11 @@ pub struct Limits {
     /// (I14).
     pub shared_chunks: bool,
     /// The amount of waste at which the block ends with
-    /// [`Halt::Fallback`](super::Halt::Fallback), after which its owner runs the rest in
-    /// another way. `None`: speculation never stops early.
+    /// [`Halt::Fallback`](super::Halt::Fallback). `None`: speculation never stops early.
     pub fallback: Option<Waste>,
 }
 
-/// Criterion for wasted speculation: many executions are aborted, and hardly any is kept.
+/// Criterion for wasted speculation: many executions abort, and few commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Waste {
     /// Minimum number of executions aborted during `commits` commits.
@@ -40,18 +39,17 @@ impl Waste {
     /// Returns the criterion for `workers` workers.
     #[must_use]
     pub const fn on(workers: usize) -> Self {
-        let times = if workers > 2 { WASTE_TIMES } else { 1 };
+        let factor = if workers > 2 { WASTE_FACTOR } else { 1 };
         Self {
-            runs: WASTE_ABORTS * times,
-            kept: WASTE_KEPT * times,
-            commits: WASTE_COMMITS * times,
+            runs: WASTE_ABORTS * factor,
+            kept: WASTE_KEPT * factor,
+            commits: WASTE_COMMITS * factor,
         }
     }
 }
 
 impl Waste {
-    /// Speculation ends after two commits, whether it pays or not: for tests that must cover the
-    /// transition.
+    /// Ends speculation after two commits, whether it pays or not: for tests of the transition.
     pub const AFTER_TWO: Self = Self { runs: 0, kept: u32::MAX, commits: 2 };
 }
 
@@ -96,7 +94,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// Creates one chunk per transaction, without hints.
+    /// Creates one chunk per transaction, with no hints.
     #[must_use]
     pub fn singles(transactions: u32) -> Self {
         let chunk = |first| Chunk { first: TxIndex(first), end: TxIndex(first + 1) };
@@ -125,7 +123,7 @@ impl Jobs {
 }
 
 impl Plan {
-    /// Creates a plan of one chunk per transaction, without hints.
+    /// Creates a plan with one chunk per transaction and no hints.
     #[must_use]
     pub fn singles(transactions: u32) -> Self {
         Chunks::singles(transactions).into()

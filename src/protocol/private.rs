@@ -13,14 +13,14 @@ use std::collections::VecDeque;
 
 /// The private batches of a segment, in block order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Private {
+pub(super) struct PrivateBatches {
     pub(super) batches: Vec<PrivateBatch>,
     /// The batch of the frontier. All members of lower batches are final.
     pub(super) current: BatchId,
-    /// Batches from here on have not been dispatched; those up to `current` may have run at the
-    /// frontier.
-    fresh: BatchId,
-    /// Everything below this index is in the store, and the batches run on it.
+    /// The lowest batch that was not dispatched. A batch up to `current` may have run at the
+    /// frontier instead.
+    dispatch_cursor: BatchId,
+    /// Index below which everything is in the store; the batches run on that state.
     pub(super) snapshot: TxIndex,
 }
 
@@ -40,27 +40,27 @@ pub(super) enum BatchState {
     Ended(BatchResults),
 }
 
-/// Results of a run.
+/// Results of a run of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BatchResults {
     /// Groups that have run and are not committed.
     pub(super) groups: VecDeque<Chunk>,
     /// The member after the groups, if it has no result.
     pub(super) held: Option<TxIndex>,
-    /// Members below this index may commit; unknown until the accesses have been compared.
+    /// Index below which members may commit; `None` until the accesses have been compared.
     pub(super) commit_below: Option<TxIndex>,
 }
 
-pub(super) type Polled = Result<Option<Command>, Invariant>;
+pub(super) type PollResult = Result<Option<Command>, Invariant>;
 
-impl Private {
-    /// Creates `batches` on everything below `first`.
+impl PrivateBatches {
+    /// Creates batches that run on the state below `first`.
     pub(super) fn new(first: TxIndex, batches: &[Chunk]) -> Self {
         let waiting = |txs: &Chunk| PrivateBatch { txs: *txs, state: BatchState::Waiting };
         Self {
             batches: batches.iter().map(waiting).collect(),
             current: BatchId(0),
-            fresh: BatchId(0),
+            dispatch_cursor: BatchId(0),
             snapshot: first,
         }
     }
@@ -69,15 +69,15 @@ impl Private {
         self.batches.is_empty()
     }
 
-    /// Returns the lowest batch above the frontier that has not run.
+    /// Returns the lowest batch above the frontier that was not dispatched.
     pub(super) fn next_waiting(&self) -> Option<(BatchId, TxIndex)> {
-        let id = self.fresh.max(self.current.next());
+        let id = self.dispatch_cursor.max(self.current.next());
         self.batches.get(id.position()).map(|batch| (id, batch.txs.first))
     }
 
-    pub(super) fn note_dispatched(&mut self, id: BatchId) {
+    pub(super) fn mark_dispatched(&mut self, id: BatchId) {
         if !mutant!(BatchTwice) {
-            self.fresh = id.next();
+            self.dispatch_cursor = id.next();
         }
     }
 
@@ -95,23 +95,23 @@ impl Private {
     }
 
     /// Returns the results of the batch of the frontier, if it has run.
-    pub(super) fn ended(&mut self) -> Option<&mut BatchResults> {
+    pub(super) fn results_mut(&mut self) -> Option<&mut BatchResults> {
         match &mut self.batches.get_mut(self.current.position())?.state {
-            BatchState::Ended(ended) => Some(ended),
+            BatchState::Ended(results) => Some(results),
             BatchState::Waiting | BatchState::InFlight(_) => None,
         }
     }
 
-    /// Returns, for seeded bugs, the next group of the first batch that has ended.
-    pub(super) fn first_ended(&self) -> Option<(BatchId, Chunk)> {
+    /// Returns, for seeded bugs, the next group of the first batch that has run.
+    pub(super) fn first_ended_group(&self) -> Option<(BatchId, Chunk)> {
         let from_current = (0..).map(BatchId).zip(&self.batches).skip(self.current.position());
         from_current.into_iter().find_map(|(id, batch)| match &batch.state {
-            BatchState::Ended(ended) => Some((id, *ended.groups.front()?)),
+            BatchState::Ended(results) => Some((id, *results.groups.front()?)),
             BatchState::Waiting | BatchState::InFlight(_) => None,
         })
     }
 
-    /// Moves on to the next batch if all members of the current one lie below `frontier`.
+    /// Advances to the next batch if all members of the current one lie below `frontier`.
     pub(super) fn advance(&mut self, frontier: TxIndex) {
         let current = self.batches.get(self.current.position());
         if current.is_some_and(|batch| batch.txs.end <= frontier) {
@@ -121,15 +121,16 @@ impl Private {
 }
 
 impl BatchResults {
-    /// The results of a run of `job`. A run over everything below it needs no comparison.
-    pub(super) fn of(job: Job, report: BatchReport, is_valid: bool) -> Self {
+    /// Creates the results of a run of `job`. `is_on_snapshot` means that the snapshot is the state
+    /// below the batch, so that no comparison is needed.
+    pub(super) fn new(job: Job, report: BatchReport, is_on_snapshot: bool) -> Self {
         let BatchReport { groups, held } = report;
-        let commit_below = is_valid.then_some(job.chunk.end);
+        let commit_below = is_on_snapshot.then_some(job.chunk.end);
         Self { groups: groups.into(), held, commit_below }
     }
 
-    /// Number of transactions that have run and are not committed.
-    pub(super) fn len(&self) -> u32 {
+    /// Returns the number of transactions that have run and are not committed.
+    pub(super) fn uncommitted(&self) -> u32 {
         self.groups.iter().map(|group| group.len()).sum()
     }
 }

@@ -1,9 +1,9 @@
-//! State of the protocol, with its small, total transitions.
+//! State of the protocol, and its transitions.
 
 use super::counters::Counters;
 use super::events::{Event, Failure, Job};
 use super::plan::{Chunks, Jobs, Limits, Plan};
-use super::private::Private;
+use super::private::PrivateBatches;
 use super::slot::{Slot, Status};
 use crate::error::Invariant;
 use crate::ids::{Chunk, Incarnation, PerTx, TxIndex};
@@ -16,16 +16,17 @@ pub enum Halt {
     Failed(TxIndex, Failure),
     /// The block has no room for the transaction.
     NoRoom(TxIndex),
-    /// The caller cancelled the block, or the owner found a broken rule.
+    /// The caller cancelled the block, or the owner found a broken invariant.
     Cancelled,
-    /// Speculation was wasted or did not pay, or the rest of a private batch must not commit, has
-    /// no room or no result; the caller runs the rest in another way.
+    /// Speculation was wasted or did not pay, or the next member of a private batch must not
+    /// commit, does not fit into the block, or has no result. The caller continues from the
+    /// frontier with another segment.
     Fallback,
 }
 
-/// A command that the owner has not answered yet.
+/// A command that the owner has not answered yet, with its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Awaiting {
+pub(super) enum OpenCommand {
     Recheck(TxIndex),
     Validate(TxIndex),
     Admit(TxIndex),
@@ -38,7 +39,7 @@ pub(super) enum Awaiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Running,
-    /// Cancelled: results are committed up to the first transaction without one.
+    /// The block was cancelled; results are committed up to the first transaction without one.
     Settling {
         stop_sent: bool,
     },
@@ -48,20 +49,20 @@ pub(super) enum Phase {
     Finished,
 }
 
-/// Progress of the frontier: admission, validation, failure.
+/// Progress of the frontier transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct FrontierState {
     pub(super) admitted: Option<bool>,
     pub(super) valid: bool,
     pub(super) failure: Option<Failure>,
-    pub(super) claim_asked: Option<Job>,
-    /// Whether its job makes no progress.
+    pub(super) claim_requested: Option<Job>,
+    /// Whether the frontier's job makes no progress.
     pub(super) is_stalled: bool,
 }
 
-/// Outcome of recent speculation.
+/// Counts of commits and aborts since the last check for waste.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Recent {
+pub(super) struct RecentCounts {
     pub(super) commits: u32,
     /// Aborted executions.
     pub(super) aborts: u32,
@@ -77,28 +78,32 @@ pub struct Protocol {
     pub(super) slots: PerTx<Slot>,
     /// One past the last transaction.
     pub(super) end: TxIndex,
-    pub(super) private: Private,
+    pub(super) private: PrivateBatches,
     pub(super) frontier: TxIndex,
-    /// First index that regular dispatch, in block order, has not reached. Below it, each pending
-    /// transaction except the frontier is in `ready`.
-    pub(super) fresh: TxIndex,
-    /// Transactions that became pending again.
+    /// First index that dispatch in block order has not reached. Below it, each pending transaction
+    /// except the frontier is in `ready`.
+    pub(super) dispatch_cursor: TxIndex,
+    /// Transactions that became pending during the block.
     pub(super) ready: BTreeSet<TxIndex>,
-    /// Transactions that are dispatched before their turn.
+    /// The plan's longest transactions, which are dispatched before all others.
     pub(super) longest: BTreeSet<TxIndex>,
+    /// Transactions that are blocked, by the transaction that they wait for.
     pub(super) waiters: BTreeMap<TxIndex, Vec<TxIndex>>,
+    /// Executed transactions whose reads may have changed.
     pub(super) rechecks: BTreeSet<TxIndex>,
+    /// Transactions whose entries must become estimates.
     pub(super) to_abort: VecDeque<TxIndex>,
+    /// Number of jobs in the channel or on workers.
     pub(super) in_flight: u32,
-    pub(super) here: Option<Job>,
+    /// The job that the owner runs outside the channel.
+    pub(super) owner_job: Option<Job>,
     /// Jobs that were taken over and are not answered yet.
     pub(super) superseded: Vec<Job>,
-    pub(super) awaiting: Option<Awaiting>,
-    pub(super) at_frontier: FrontierState,
+    pub(super) open_command: Option<OpenCommand>,
+    pub(super) frontier_state: FrontierState,
     pub(super) phase: Phase,
     pub(super) halt: Option<Halt>,
-    /// Since the last check for waste.
-    pub(super) recent: Recent,
+    pub(super) recent: RecentCounts,
     pub(super) counters: Counters,
 }
 
@@ -112,10 +117,10 @@ impl Protocol {
             ranges.iter().zip(ends).all(|(range, end)| range.first == end && !range.is_empty()),
             "jobs are contiguous"
         );
-        let none = Chunks::default();
+        let no_chunks = Chunks::default();
         let chunks = match &plan.jobs {
             Jobs::Chunks(chunks) => chunks,
-            Jobs::Batches(_) => &none,
+            Jobs::Batches(_) => &no_chunks,
         };
         let ends = chunks.ranges.iter().flat_map(|chunk| chunk.indices().map(|_| chunk.end));
         let slot = |chunk_end| Slot {
@@ -146,29 +151,29 @@ impl Protocol {
             limits,
             slots,
             end: plan.end(),
-            private: Private::new(plan.first, plan.jobs.batches()),
+            private: PrivateBatches::new(plan.first, plan.jobs.batches()),
             frontier: plan.first,
-            fresh: plan.first,
+            dispatch_cursor: plan.first,
             ready: BTreeSet::new(),
             longest: chunks.longest.iter().copied().collect(),
             waiters,
             rechecks: BTreeSet::new(),
             to_abort: VecDeque::new(),
             in_flight: 0,
-            here: None,
+            owner_job: None,
             superseded: Vec::new(),
-            awaiting: None,
-            at_frontier: FrontierState::default(),
+            open_command: None,
+            frontier_state: FrontierState::default(),
             phase: Phase::Running,
             halt: None,
-            recent: Recent::default(),
+            recent: RecentCounts::default(),
             counters: Counters::default(),
         }
     }
 
-    /// Returns whether the owner checks for reports again after releasing the lock: always, except
-    /// with a seeded bug.
-    pub(crate) fn looks_again(&self) -> bool {
+    /// Returns whether the owner checks for reports again after releasing the lock: true, except
+    /// with the seeded bug `CoordinatorNotLookedAgain`.
+    pub(crate) fn checks_again(&self) -> bool {
         !mutant!(CoordinatorNotLookedAgain)
     }
 
@@ -227,7 +232,7 @@ impl Protocol {
     /// channel.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight + u32::from(self.here.is_some())
+        self.in_flight + u32::from(self.owner_job.is_some())
     }
 
     /// Returns whether the block is over.
@@ -256,12 +261,12 @@ impl Protocol {
         self.slots.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
-    /// Makes `tx` ready to be dispatched, or parks it if it has used up its executions (I9).
+    /// Makes `tx` ready to be dispatched, or parks it if it has used up its runs (I9).
     pub(super) fn make_pending(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        let uncapped = mutant!(Uncapped);
+        let is_uncapped = mutant!(Uncapped);
         let cap = self.limits.max_speculative_runs;
         let slot = self.slot_mut(tx)?;
-        if slot.frontier_only || (slot.runs >= cap && !uncapped) {
+        if slot.frontier_only || (slot.runs >= cap && !is_uncapped) {
             slot.status = Status::Parked;
         } else {
             slot.status = Status::Pending;
@@ -283,15 +288,15 @@ impl Protocol {
         Ok(())
     }
 
-    /// Marks higher transactions whose reads may have changed. The mark stays until they are
-    /// dispatched again: the store names a reader once and then forgets it.
-    pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
-        let lost = mutant!(NamingLost);
+    /// Marks `readers`, whose reads may have changed. The mark stays until they are dispatched
+    /// again, because the store names a reader only once.
+    pub(super) fn mark_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
+        let is_lost = mutant!(NamingLost);
         for &reader in readers {
-            // Before a fallback, the block may have run further ahead; those readers run again as
-            // first incarnations.
+            // A reader beyond the plan ran in an earlier segment; it will start over as a first
+            // incarnation.
             let Some(slot) = self.slots.get_mut(reader) else { continue };
-            slot.possibly_stale |= !lost;
+            slot.possibly_stale |= !is_lost;
             if slot.status == Status::Executed {
                 self.rechecks.insert(reader);
             }
@@ -327,16 +332,16 @@ impl Protocol {
             }
             Event::Checked { tx, verdict } => self.on_checked(tx, verdict),
             Event::Admitted { tx, fits } => {
-                self.answer(Awaiting::Admit(tx), "Admitted")?;
-                self.at_frontier.admitted = Some(fits);
+                self.close(OpenCommand::Admit(tx), "Admitted")?;
+                self.frontier_state.admitted = Some(fits);
                 Ok(())
             }
             Event::Claimed { tx, claimed } => {
-                self.answer(Awaiting::Claim(tx), "Claimed")?;
+                self.close(OpenCommand::Claim(tx), "Claimed")?;
                 self.on_claimed(tx, claimed)
             }
             Event::Stalled => {
-                self.at_frontier.is_stalled = true;
+                self.frontier_state.is_stalled = true;
                 Ok(())
             }
             Event::Unprofitable => {
@@ -344,31 +349,32 @@ impl Protocol {
                 Ok(())
             }
             Event::Helped { tx, taken } => {
-                self.answer(Awaiting::Help(tx), "Helped")?;
+                self.close(OpenCommand::Help(tx), "Helped")?;
                 if taken { self.on_helped(tx) } else { Ok(()) }
             }
             Event::Withdrawn { tx, stale_readers } => {
-                self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
-                self.note_stale(&stale_readers)?;
+                self.close(OpenCommand::Withdraw(tx), "Withdrawn")?;
+                self.mark_stale(&stale_readers)?;
                 self.advance(tx)
             }
             Event::Compared { tx, conflict } => self.on_compared(tx, conflict),
         }
     }
 
-    pub(super) fn answer(
+    /// Closes the command `answered`, which `event` answers. Fails if it is not open.
+    pub(super) fn close(
         &mut self,
-        question: Awaiting,
+        answered: OpenCommand,
         event: &'static str,
     ) -> Result<(), Invariant> {
-        if self.awaiting.take_if(|awaiting| *awaiting == question).is_none() {
-            let (Awaiting::Recheck(tx)
-            | Awaiting::Validate(tx)
-            | Awaiting::Admit(tx)
-            | Awaiting::Claim(tx)
-            | Awaiting::Help(tx)
-            | Awaiting::Withdraw(tx)
-            | Awaiting::Compare(tx)) = question;
+        if self.open_command.take_if(|open| *open == answered).is_none() {
+            let (OpenCommand::Recheck(tx)
+            | OpenCommand::Validate(tx)
+            | OpenCommand::Admit(tx)
+            | OpenCommand::Claim(tx)
+            | OpenCommand::Help(tx)
+            | OpenCommand::Withdraw(tx)
+            | OpenCommand::Compare(tx)) = answered;
             return Err(Invariant::UnexpectedEvent { tx, event });
         }
         Ok(())

@@ -1,11 +1,12 @@
-//! Aborts, and stopping speculation when there are too many.
+//! Aborts, and the end of speculation when there are too many.
+
 use super::slot::Status;
-use super::state::{Halt, Phase, Protocol, Recent};
+use super::state::{Halt, Phase, Protocol, RecentCounts};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
 
 impl Protocol {
-    /// Aborts the result of `tx`, and everything in its chunk that depends on it (I14).
+    /// Aborts the result of `tx` and the later results of its chunk that depend on it (I14).
     pub(super) fn abort(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.abort_one(tx)?;
         self.abort_tail(tx)
@@ -20,7 +21,7 @@ impl Protocol {
         self.make_pending(tx)
     }
 
-    /// Counts executions whose result is useless.
+    /// Counts executions whose result is not used.
     pub(super) fn count_waste(&mut self, runs: u32) {
         self.counters.aborts += u64::from(runs);
         self.recent.aborts = self.recent.aborts.saturating_add(runs);
@@ -32,9 +33,9 @@ impl Protocol {
         self.counters.batch_aborts += u64::from(runs);
     }
 
-    /// Counts commits of speculative executions, each the `runs`-th of its transaction. A
-    /// transaction that ran three times has waited for others twice, as it would have in sequential
-    /// execution.
+    /// Counts commits of speculative executions, each the `runs`-th of its transaction. A third
+    /// execution does not count as kept: its transaction has waited for lower ones twice, so
+    /// speculation gained nothing.
     pub(super) const fn count_kept(&mut self, commits: u32, runs: u32) {
         self.counters.speculative_commits += commits as u64;
         if runs <= 2 {
@@ -61,9 +62,8 @@ impl Protocol {
         Ok(())
     }
 
-    /// Checks whether most speculation is wasted. If so, ends the block early, if the limits allow
-    /// it.
-    pub(super) fn watch_waste(&mut self, commits: u32) {
+    /// Counts `commits`, and falls back if most speculation is wasted and the limits allow it.
+    pub(super) fn check_waste(&mut self, commits: u32) {
         if self.phase != Phase::Running {
             return;
         }
@@ -72,7 +72,7 @@ impl Protocol {
         if self.recent.commits < waste.commits {
             return;
         }
-        let Recent { aborts, kept, .. } = core::mem::take(&mut self.recent);
+        let RecentCounts { aborts, kept, .. } = core::mem::take(&mut self.recent);
         if aborts >= waste.runs && kept <= waste.kept {
             self.fall_back();
         }

@@ -2,7 +2,7 @@
 
 use super::seat::Seat;
 #[cfg(not(braid_loom))]
-use super::threads::{SLICE, sleep, waited};
+use super::threads::{STALL_CHECK_INTERVAL, sleep, waited};
 use crate::sync::Receiver;
 #[cfg(not(braid_loom))]
 use crate::sync::TryRecvError;
@@ -23,8 +23,8 @@ pub struct Caller<'s, T, F> {
 }
 
 impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
-    /// Creates the context. Items of `stream` go to `deliver`; it waits as the worker at `seat`
-    /// does.
+    /// Creates the context. Items of `stream` go to `deliver`; the caller waits like the worker at
+    /// `seat`.
     pub const fn new(seat: Seat<'s>, stream: Receiver<T>, deliver: F) -> Self {
         Self { seat, stream, deliver: RefCell::new(deliver) }
     }
@@ -36,13 +36,13 @@ impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
         }
     }
 
-    /// Sleeps until a message arrives, delivers items, and checks after each `slice` whether the
+    /// Sleeps until a message arrives, delivers items, and checks after each `interval` whether the
     /// block is stalled.
     #[cfg(not(braid_loom))]
     fn sleep<M>(
         &self,
         channel: &Receiver<M>,
-        slice: Duration,
+        interval: Duration,
         mut is_stalled: impl FnMut() -> bool,
     ) -> Waited<M> {
         loop {
@@ -51,9 +51,9 @@ impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
                 recv(self.stream) -> item => match item {
                     Ok(item) => (self.deliver.borrow_mut())(item),
                     // All senders are gone, so only the channel remains.
-                    Err(_) => return sleep(channel, slice, is_stalled),
+                    Err(_) => return sleep(channel, interval, is_stalled),
                 },
-                default(slice) => if is_stalled() {
+                default(interval) => if is_stalled() {
                     return Waited::Stalled;
                 },
             }
@@ -83,7 +83,7 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         let Some(threads) = self.seat.threads() else { return self.seat.recv(channel) };
-        match threads.look(channel, || self.drain()) {
+        match threads.poll(channel, || self.drain()) {
             Err(TryRecvError::Empty) => {}
             found => return found.ok(),
         }
@@ -108,7 +108,7 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
             return self.seat.recv_unless(channel, is_stalled);
         };
         threads
-            .look_patiently(channel, || self.drain(), &mut is_stalled)
-            .unwrap_or_else(|| self.sleep(channel, SLICE, is_stalled))
+            .poll_patiently(channel, || self.drain(), &mut is_stalled)
+            .unwrap_or_else(|| self.sleep(channel, STALL_CHECK_INTERVAL, is_stalled))
     }
 }

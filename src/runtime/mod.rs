@@ -1,4 +1,4 @@
-//! Runtimes: what runs the actors, and in which order.
+//! Runtimes, which run the actors of a block: threads, and the simulator.
 
 mod caller;
 #[cfg(all(feature = "testing", not(braid_loom)))]

@@ -1,4 +1,4 @@
-//! Threads that tell an observer what they do.
+//! Threads that report their progress to an observer.
 
 use super::stage::CallerStage;
 use super::threads::Threads;
@@ -6,7 +6,7 @@ use crate::ids::WorkerId;
 use crate::sync::Receiver;
 use crate::worker::{Context, Interrupt, Point, Waited};
 
-/// Receives what workers do. It provides the clock, as the library has none.
+/// Receives the progress of workers. The observer has the clock, because the library has none.
 pub trait Observer: Send + Sync {
     /// Called when `worker` reaches `point`, on its thread, many times per transaction.
     fn passes(&self, worker: WorkerId, point: Point);
@@ -14,14 +14,14 @@ pub trait Observer: Send + Sync {
     /// Called when `worker` begins to wait for a message.
     fn waits(&self, worker: WorkerId);
 
-    /// Called when `worker` has done its part of a task, and the caller its part of a block.
+    /// Called when `worker` has finished its part of a task, or the caller its part of a block.
     fn ends(&self, worker: WorkerId);
 
-    /// Called on the thread of the caller, who is worker 0, when it begins `stage`.
+    /// Called on the thread of the caller, which is worker 0, when it begins `stage`.
     fn calls(&self, stage: CallerStage);
 }
 
-/// Context of a worker on a thread that is observed.
+/// Context of a worker on an observed thread.
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
     pub(crate) threads: &'a Threads,

@@ -1,10 +1,10 @@
-//! Placement of threads on processors: a hint to the system, on which nothing else depends.
+//! Placement of threads on processors: a hint to the system. No result depends on it.
 
 #[cfg(all(target_os = "linux", not(braid_loom)))]
 mod system {
     use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-    /// A thread, and the processors that it may use.
+    /// Placement of a thread: the processors that it may use.
     #[derive(Debug)]
     pub(in crate::runtime) struct ThreadPlacement {
         thread: Pid,
@@ -13,7 +13,7 @@ mod system {
     }
 
     impl ThreadPlacement {
-        /// Returns the place of the calling thread.
+        /// Returns the placement of the calling thread.
         pub(in crate::runtime) fn own() -> Option<Self> {
             let allowed = sched_getaffinity(None).ok()?;
             Some(Self { thread: gettid(), allowed, avoided: None })
@@ -21,14 +21,14 @@ mod system {
 
         /// Keeps the thread off the caller's current processor, if it may run elsewhere.
         pub(in crate::runtime) fn keep_off_caller(&mut self) {
-            let here = sched_getcpu();
-            if self.avoided == Some(here) {
+            let current = sched_getcpu();
+            if self.avoided == Some(current) {
                 return;
             }
-            let mut elsewhere = self.allowed;
-            elsewhere.unset(here);
-            if elsewhere.count() > 0 && sched_setaffinity(Some(self.thread), &elsewhere).is_ok() {
-                self.avoided = Some(here);
+            let mut others = self.allowed;
+            others.unset(current);
+            if others.count() > 0 && sched_setaffinity(Some(self.thread), &others).is_ok() {
+                self.avoided = Some(current);
             }
         }
     }
@@ -46,12 +46,12 @@ mod system {
                     send.send(ThreadPlacement::own()).expect("the receiver is there");
                     let _ = ended.recv();
                 });
-                let mut place = receive.recv().expect("it starts").expect("it is somewhere");
-                place.keep_off_caller();
-                let now = sched_getaffinity(Some(place.thread)).expect("it runs");
-                let mut expected = place.allowed;
-                match place.avoided {
-                    Some(here) => expected.unset(here),
+                let mut placement = receive.recv().expect("it starts").expect("it is somewhere");
+                placement.keep_off_caller();
+                let now = sched_getaffinity(Some(placement.thread)).expect("it runs");
+                let mut expected = placement.allowed;
+                match placement.avoided {
+                    Some(processor) => expected.unset(processor),
                     None => assert_eq!(expected.count(), 1, "it could have gone elsewhere"),
                 }
                 assert_eq!(now, expected);
@@ -68,7 +68,7 @@ mod system {
     pub(in crate::runtime) enum ThreadPlacement {}
 
     impl ThreadPlacement {
-        /// Returns `None`: the place is unknown.
+        /// Returns `None`: the placement is unknown.
         pub(in crate::runtime) const fn own() -> Option<Self> {
             None
         }

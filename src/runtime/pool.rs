@@ -1,8 +1,8 @@
 //! A pool of named threads that outlive a block.
 //!
-//! Not a general pool: every thread that is asked takes part in the whole task, and the calling
-//! thread is worker 0. In a work-stealing pool, the thread of one transaction could pick up another
-//! transaction's wait.
+//! This is not a general pool: every selected thread takes part in the whole task, and the calling
+//! thread is worker 0. In a work-stealing pool, a thread that waits within one transaction could
+//! pick up another one.
 
 use super::placement::ThreadPlacement;
 use super::seat::Seat;
@@ -16,19 +16,19 @@ use std::thread::JoinHandle;
 
 /// Work for all threads of a pool.
 pub trait Task: Send + Sync {
-    /// Runs the part of one worker; called at most once for each. A worker that has not begun when
-    /// the caller ends is left out. One that has begun may end long after the caller, and holds the
-    /// task until then.
+    /// Runs the part of `worker`; called at most once per worker. A worker that has not begun when
+    /// the caller ends does not run. A worker that has begun may end long after the caller, and
+    /// holds the task until then.
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
 struct Member {
     tasks: Option<Sender<Arc<dyn Task>>>,
-    /// The thread's end of the channel, where a task that it has not begun is taken back.
+    /// The receiving half of the thread's channel, to take back a task that has not begun.
     inbox: Receiver<Arc<dyn Task>>,
     handle: Option<JoinHandle<()>>,
-    /// Placement of the thread; `None` if the system is to decide.
-    place: Option<ThreadPlacement>,
+    /// Placement of the thread; `None` if the system decides.
+    placement: Option<ThreadPlacement>,
 }
 
 /// Threads that wait for tasks.
@@ -44,22 +44,23 @@ impl core::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Creates a pool for `workers` workers. It starts one thread fewer, as the caller is worker 0.
+    /// Creates a pool for `workers` workers. It starts one thread less, because the caller is
+    /// worker 0.
     ///
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub fn new(workers: u16) -> std::io::Result<Self> {
         let mut members = Vec::new();
-        let mut places = Vec::new();
+        let mut placements = Vec::new();
         let threads = Threads::for_workers(workers.into());
         for worker in 1..workers {
             let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
-            let (tell, told) = bounded(1);
-            let theirs = inbox.clone();
+            let (placement_sender, placement) = bounded(1);
+            let thread_inbox = inbox.clone();
             let body = move || {
-                let _ = tell.send(ThreadPlacement::own());
+                let _ = placement_sender.send(ThreadPlacement::own());
                 let seat = Seat::Thread(&threads);
-                while let Some(task) = threads.recv(&theirs) {
+                while let Some(task) = threads.recv(&thread_inbox) {
                     // Only a bug in Braid panics here. The task's own guard frees the other
                     // workers, and this thread stays usable.
                     let _ = caught(|| task.run(WorkerId(worker), seat));
@@ -67,12 +68,13 @@ impl Pool {
             };
             #[expect(clippy::disallowed_methods, reason = "this is the pool of workers")]
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
-            members.push(Member { tasks: Some(tasks), inbox, handle: Some(handle), place: None });
-            places.push(told);
+            let tasks = Some(tasks);
+            members.push(Member { tasks, inbox, handle: Some(handle), placement: None });
+            placements.push(placement);
         }
         if threads.have_cores() {
-            for (member, place) in members.iter_mut().zip(places) {
-                member.place = place.recv().ok().flatten();
+            for (member, placement) in members.iter_mut().zip(placements) {
+                member.placement = placement.recv().ok().flatten();
             }
         }
         Ok(Self { members, threads })
@@ -81,7 +83,7 @@ impl Pool {
     /// Disables the placement of threads.
     #[must_use]
     pub fn anywhere(mut self) -> Self {
-        self.members.iter_mut().for_each(|member| member.place = None);
+        self.members.iter_mut().for_each(|member| member.placement = None);
         self
     }
 
@@ -91,9 +93,9 @@ impl Pool {
         self.members.len() + 1
     }
 
-    /// Wakes the threads of `workers` workers, of which the caller is one, ahead of a task. They poll
-    /// until it arrives: waking a thread takes as long as setting up a block. Does nothing if threads
-    /// do not poll.
+    /// Wakes the threads of `workers` workers, including the caller, before a task. They poll until
+    /// it arrives: waking a thread takes as long as setting up a block. Does nothing if threads do
+    /// not poll.
     pub fn wake(&mut self, workers: usize) {
         if !self.threads.have_cores() {
             return;
@@ -102,25 +104,25 @@ impl Pool {
         self.send(&task, workers);
     }
 
-    /// Sends `task` to the threads of `workers` workers, in place of a task that they have not
+    /// Sends `task` to the threads of `workers` workers, and replaces a task that they have not
     /// begun.
     fn send(&mut self, task: &Arc<dyn Task>, workers: usize) {
         for member in self.members.iter_mut().take(workers.saturating_sub(1)) {
-            // In virtual machines, the system may take sleeping processors for busy ones, and then
-            // wakes a thread on its waker's processor, where it has to wait for the waker.
-            if let Some(place) = &mut member.place {
-                place.keep_off_caller();
+            // In virtual machines, the system may treat idle processors as busy, and wake a thread
+            // on the processor of its waker, where the thread has to wait for the waker.
+            if let Some(placement) = &mut member.placement {
+                placement.keep_off_caller();
             }
             drop(member.inbox.try_recv());
-            // There is room now. A thread that is gone takes no part.
+            // The channel has room now. A thread that has ended takes no part.
             let _ = member.tasks.as_ref().map(|tasks| tasks.try_send(Arc::clone(task)));
         }
     }
 
-    /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that
-    /// has not begun by then is left out. The caller does not wait for one that has begun, because
-    /// the system may preempt it for milliseconds on a busy machine; `own` has to wait for what it
-    /// needs from other threads.
+    /// Runs `task` on all threads and `own` on this one, and returns when `own` returns. A thread
+    /// that has not begun by then does not run. The caller does not wait for a thread that has
+    /// begun, because the system may preempt it for milliseconds on a busy machine; `own` must wait
+    /// for the results that it needs from other threads.
     ///
     /// # Panics
     /// Panics with the payload of a panic in `own`.
@@ -139,7 +141,7 @@ impl Pool {
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> R {
         #[cfg(feature = "mutants")]
-        let task = &Seeded::task(task);
+        let task = &SeededTask::wrap(task);
         self.send(task, workers);
         let result = caught(|| own(Seat::Thread(&self.threads)));
         let sent = self.members.iter().take(workers.saturating_sub(1));
@@ -149,13 +151,13 @@ impl Pool {
 
     /// Waits until no thread holds a task any more.
     pub fn wait_idle(&self) {
-        let (idle, ended) = bounded(self.members.len());
-        let task: Arc<dyn Task> = Arc::new(Idle(idle));
-        let asked = self.members.iter().filter_map(|member| member.tasks.as_ref());
-        let asked = asked.filter(|tasks| tasks.send(Arc::clone(&task)).is_ok()).count();
+        let (sender, idle) = bounded(self.members.len());
+        let task: Arc<dyn Task> = Arc::new(IdleSignal(sender));
+        let senders = self.members.iter().filter_map(|member| member.tasks.as_ref());
+        let busy = senders.filter(|tasks| tasks.send(Arc::clone(&task)).is_ok()).count();
         drop(task);
-        // An error means that a thread is gone, and no longer holds a task.
-        (0..asked).find(|_| self.threads.recv(&ended).is_none());
+        // An error means that a thread has ended, and no longer holds a task.
+        (0..busy).find(|_| self.threads.recv(&idle).is_none());
     }
 }
 
@@ -166,32 +168,32 @@ impl Task for WakeTask {
     fn run(&self, _: WorkerId, _: Seat<'_>) {}
 }
 
-/// Reports that its thread has finished all earlier tasks.
-struct Idle(Sender<()>);
+/// A task that reports that its thread has finished all earlier tasks.
+struct IdleSignal(Sender<()>);
 
-impl Task for Idle {
+impl Task for IdleSignal {
     fn run(&self, _: WorkerId, _: Seat<'_>) {
-        // There is room for the message of each thread.
+        // The channel has room for the message of each thread.
         let _ = self.0.try_send(());
     }
 }
 
-/// A task for workers that have the seeded bug of the caller.
+/// A task that runs with the seeded bug of the caller.
 #[cfg(feature = "mutants")]
-struct Seeded {
+struct SeededTask {
     task: Arc<dyn Task>,
     bug: Option<crate::mutants::Bug>,
 }
 
 #[cfg(feature = "mutants")]
-impl Seeded {
-    fn task(task: &Arc<dyn Task>) -> Arc<dyn Task> {
+impl SeededTask {
+    fn wrap(task: &Arc<dyn Task>) -> Arc<dyn Task> {
         Arc::new(Self { task: Arc::clone(task), bug: crate::mutants::active() })
     }
 }
 
 #[cfg(feature = "mutants")]
-impl Task for Seeded {
+impl Task for SeededTask {
     fn run(&self, worker: WorkerId, seat: Seat<'_>) {
         let _bug = crate::mutants::seed(self.bug);
         self.task.run(worker, seat);
@@ -204,7 +206,7 @@ impl Drop for Pool {
             member.tasks = None;
         }
         for handle in self.members.iter_mut().filter_map(|member| member.handle.take()) {
-            // The thread's body does not panic, and no caller is left to inform.
+            // The thread's body does not panic, and a panic could not be reported here.
             let _ = handle.join();
         }
     }
@@ -216,7 +218,7 @@ mod tests {
     use crate::sync::Mutex;
     use rustix::thread::sched_getaffinity;
 
-    /// Records on how many cores each worker may run.
+    /// Records the number of cores on which each worker may run.
     struct Cores(Mutex<Vec<u32>>);
 
     impl Task for Cores {
@@ -228,10 +230,10 @@ mod tests {
     fn cores_of_the_other(mut pool: Pool) -> Vec<u32> {
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
-        // The thread would be left out if the caller did not wait for it.
-        let has_come = || !cores.0.lock().is_empty();
+        // The caller waits for the thread, which otherwise might not run.
+        let has_run = || !cores.0.lock().is_empty();
         pool.run(&task, |_| {
-            while !has_come() {
+            while !has_run() {
                 std::thread::yield_now();
             }
         });
@@ -242,7 +244,7 @@ mod tests {
     fn a_thread_that_has_not_begun_is_left_out() {
         let (tasks, inbox) = bounded(1);
         // No thread receives the task.
-        let member = Member { tasks: Some(tasks), inbox, handle: None, place: None };
+        let member = Member { tasks: Some(tasks), inbox, handle: None, placement: None };
         let mut pool = Pool { members: vec![member], threads: Threads::BLOCKING };
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
@@ -252,33 +254,33 @@ mod tests {
         assert_eq!((cores.0.lock().len(), Arc::strong_count(&cores)), (0, 2));
     }
 
-    /// Holds its thread until the test releases it.
-    struct Suspension {
+    /// A task that blocks its thread until the test releases it.
+    struct BlockedTask {
         begun: Sender<()>,
-        goes_on: Receiver<()>,
+        released: Receiver<()>,
     }
 
-    impl Task for Suspension {
+    impl Task for BlockedTask {
         fn run(&self, _: WorkerId, _: Seat<'_>) {
             self.begun.send(()).expect("the test listens");
-            self.goes_on.recv().expect("the test goes on");
+            self.released.recv().expect("the test goes on");
         }
     }
 
     #[test]
     fn a_thread_that_is_suspended_holds_up_neither_this_task_nor_the_next() {
-        // If the test fails, the pool is dropped last, because it waits for its thread.
+        // Created first, so that it is dropped last: dropping the pool waits for its thread.
         let mut pool = Pool::new(2).expect("a thread");
         let (begun, has_begun) = bounded(1);
-        let (go_on, goes_on) = bounded(1);
-        let late = Arc::new(Suspension { begun, goes_on });
-        let task: Arc<dyn Task> = late.clone();
+        let (release, released) = bounded(1);
+        let blocked = Arc::new(BlockedTask { begun, released });
+        let task: Arc<dyn Task> = blocked.clone();
         pool.run(&task, |_| has_begun.recv().expect("the thread begins"));
         let next = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = next.clone();
         assert_eq!(pool.run(&task, |_| 7), 7);
-        assert_eq!((next.0.lock().len(), Arc::strong_count(&late)), (0, 3));
-        go_on.send(()).expect("the thread listens");
+        assert_eq!((next.0.lock().len(), Arc::strong_count(&blocked)), (0, 3));
+        release.send(()).expect("the thread listens");
         pool.wait_idle();
         assert_eq!((next.0.lock().len(), Arc::strong_count(&next)), (0, 2));
     }
@@ -287,16 +289,16 @@ mod tests {
     fn a_task_replaces_the_one_that_wakes() {
         for threads in [Threads::BLOCKING, Threads::SPINNING] {
             let (tasks, inbox) = bounded(1);
-            let theirs = inbox.clone();
-            let member = Member { tasks: Some(tasks), inbox, handle: None, place: None };
+            let thread_inbox = inbox.clone();
+            let member = Member { tasks: Some(tasks), inbox, handle: None, placement: None };
             let mut pool = Pool { members: vec![member], threads };
             pool.wake(1);
-            assert!(theirs.is_empty());
+            assert!(thread_inbox.is_empty());
             pool.wake(2);
-            assert_eq!(theirs.is_empty(), !threads.have_cores());
+            assert_eq!(thread_inbox.is_empty(), !threads.have_cores());
             let cores = Arc::new(Cores(Mutex::new(Vec::new())));
             let task: Arc<dyn Task> = cores.clone();
-            pool.run(&task, |seat| theirs.recv().expect("the task").run(WorkerId(1), seat));
+            pool.run(&task, |seat| thread_inbox.recv().expect("the task").run(WorkerId(1), seat));
             assert_eq!(cores.0.lock().len(), 1);
         }
     }
@@ -307,7 +309,7 @@ mod tests {
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
         for (workers, others) in [(0, 0), (1, 0), (3, 2), (9, 3)] {
-            // The threads would be left out if the caller did not wait for them.
+            // The caller waits for the threads, which otherwise might not run.
             pool.run_on(workers, &task, |_| {
                 while cores.0.lock().len() < others {
                     std::thread::yield_now();

@@ -8,7 +8,7 @@ use super::threads::Threads;
 use crate::sync::Receiver;
 use crate::worker::{Activity, AnyInterrupt, Context, Interrupt, Point, Waited};
 
-/// A thread, or a fiber of the simulator.
+/// The thread or fiber of a worker.
 #[derive(Clone, Copy, Debug)]
 pub enum Seat<'a> {
     /// A thread: nothing interrupts the worker, and waiting blocks the thread.
@@ -16,13 +16,13 @@ pub enum Seat<'a> {
     /// One of several fibers on a thread, resumed by the simulator.
     #[cfg(all(feature = "testing", not(braid_loom)))]
     Fiber(&'a Fiber<'a>),
-    /// A thread that tells an observer what it does.
+    /// A thread that reports its progress to an observer.
     #[cfg(all(feature = "testing", not(braid_loom)))]
     Observed(Observed<'a>),
 }
 
 impl Seat<'_> {
-    /// Returns how the thread waits, if the worker has one.
+    /// Returns the context of the thread, if the worker runs on an unobserved thread.
     #[cfg(not(braid_loom))]
     pub(super) const fn threads(&self) -> Option<&Threads> {
         match self {
@@ -32,7 +32,7 @@ impl Seat<'_> {
         }
     }
 
-    /// Returns the same seat for long waits, during which a thread frees its core.
+    /// Returns the same seat for long waits, during which a thread sleeps at once.
     #[must_use]
     pub const fn patient(self) -> Self {
         match self {

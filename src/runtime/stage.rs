@@ -1,13 +1,13 @@
-//! What the calling thread does with a block.
+//! Stages of a block on the calling thread.
 
 /// Stage of a block on the calling thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallerStage {
-    /// Pre-block calls, and choosing the first strategy.
+    /// Pre-block calls, and choice of the first strategy.
     Before,
-    /// Choosing a strategy and setting up a segment.
+    /// Choice of a strategy, and setup of a segment.
     Plan,
-    /// Running a segment.
+    /// Run of a segment.
     Run,
     /// Post-block calls, receipts, bundle.
     After,

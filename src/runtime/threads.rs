@@ -9,40 +9,40 @@ use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
 #[cfg(not(braid_loom))]
 use core::time::Duration;
 
-/// Number of polls before a thread sleeps. Polling takes longer than waking a thread, some 50 us on
-/// a virtual machine, and less than a block.
-const LOOKS: u32 = 2_000;
-/// Number of spin hints between two polls. A hint takes 40 to 140 cycles, all polls together a
+/// Number of polls before a thread sleeps. A round of polls takes longer than waking a thread (some
+/// 50 us on a virtual machine), and less time than a block.
+const POLLS: u32 = 2_000;
+/// Number of spin hints between two polls. A hint takes 40 to 140 cycles, and a round of polls a
 /// tenth to a third of a millisecond.
 #[cfg(not(braid_loom))]
-const HINTS: u32 = 3;
+const SPIN_HINTS: u32 = 3;
 
-/// Number of full polling rounds before the caller of a block sleeps. If another process uses its
-/// core, a thread that has slept gets the core back only after milliseconds.
+/// Number of rounds of polls before the caller of a block sleeps. If another process uses its core,
+/// a thread that has slept gets the core back only after milliseconds.
 #[cfg(not(braid_loom))]
-const PATIENCE: u32 = 6;
+const CALLER_POLL_ROUNDS: u32 = 6;
 
-/// Time that a thread sleeps before it checks whether others make progress: a fraction of a typical
-/// preemption.
+/// Time that a thread sleeps before it checks whether other workers make progress: a fraction of a
+/// typical preemption.
 #[cfg(not(braid_loom))]
-pub(super) const SLICE: Duration = Duration::from_micros(500);
+pub(super) const STALL_CHECK_INTERVAL: Duration = Duration::from_micros(500);
 
 /// Pauses between two polls. The core is not yielded: another process could keep it for
 /// milliseconds, and the message would wait for as long.
 #[cfg(not(braid_loom))]
 fn pause() {
-    for _ in 0..HINTS {
+    for _ in 0..SPIN_HINTS {
         core::hint::spin_loop();
     }
 }
 
-/// Converts the result of a receive that found a message or the end of the channel.
+/// Converts the result of a receive that got a message or found the channel closed.
 #[cfg(not(braid_loom))]
 pub(super) fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
     found.map_or(Waited::Closed, Waited::Message)
 }
 
-/// Sleeps until a message arrives, and checks after each `slice` whether the block is stalled.
+/// Sleeps until a message arrives, and checks after each `interval` whether the block is stalled.
 #[cfg(not(braid_loom))]
 #[expect(
     clippy::disallowed_methods,
@@ -50,11 +50,11 @@ pub(super) fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
 )]
 pub(super) fn sleep<T>(
     channel: &Receiver<T>,
-    slice: Duration,
+    interval: Duration,
     mut is_stalled: impl FnMut() -> bool,
 ) -> Waited<T> {
     loop {
-        match channel.recv_timeout(slice) {
+        match channel.recv_timeout(interval) {
             Err(RecvTimeoutError::Timeout) if !is_stalled() => {}
             Err(RecvTimeoutError::Timeout) => return Waited::Stalled,
             found => return waited(found),
@@ -65,15 +65,14 @@ pub(super) fn sleep<T>(
 /// Context of a worker on its own thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads {
-    looks: u32,
+    polls: u32,
 }
 
 impl Threads {
-    /// Threads that sleep as soon as they have nothing to do, for pools with more threads than
-    /// cores.
-    pub const BLOCKING: Self = Self { looks: 0 };
+    /// Threads that sleep at once while they wait, for pools with more threads than cores.
+    pub const BLOCKING: Self = Self { polls: 0 };
     /// Threads that poll for a message for a while before they sleep.
-    pub const SPINNING: Self = Self { looks: LOOKS };
+    pub const SPINNING: Self = Self { polls: POLLS };
 
     /// Returns the context that suits `workers` threads on this machine.
     #[must_use]
@@ -86,14 +85,15 @@ impl Threads {
         }
     }
 
-    /// Polls for a message as often as these threads do, and calls `meanwhile` between polls.
+    /// Polls for a message, up to the number of polls of these threads, and calls `meanwhile`
+    /// between polls.
     #[cfg(not(braid_loom))]
-    pub(super) fn look<T>(
+    pub(super) fn poll<T>(
         self,
         channel: &Receiver<T>,
         meanwhile: impl Fn(),
     ) -> Result<T, TryRecvError> {
-        for _ in 0..self.looks {
+        for _ in 0..self.polls {
             meanwhile();
             match channel.try_recv() {
                 Err(TryRecvError::Empty) => pause(),
@@ -103,18 +103,18 @@ impl Threads {
         Err(TryRecvError::Empty)
     }
 
-    /// Polls for as many rounds as the caller of a block does, unless these threads never poll.
-    /// `None` means that it is time to sleep.
+    /// Polls for [`CALLER_POLL_ROUNDS`] rounds, unless these threads never poll. Returns `None` if
+    /// the caller should sleep.
     #[cfg(not(braid_loom))]
-    pub(super) fn look_patiently<T>(
+    pub(super) fn poll_patiently<T>(
         self,
         channel: &Receiver<T>,
         meanwhile: impl Fn(),
         is_stalled: &mut impl FnMut() -> bool,
     ) -> Option<Waited<T>> {
-        for _ in 0..PATIENCE {
-            match self.look(channel, &meanwhile) {
-                Err(TryRecvError::Empty) if self.looks == 0 => break,
+        for _ in 0..CALLER_POLL_ROUNDS {
+            match self.poll(channel, &meanwhile) {
+                Err(TryRecvError::Empty) if self.polls == 0 => break,
                 Err(TryRecvError::Empty) if !is_stalled() => {}
                 Err(TryRecvError::Empty) => return Some(Waited::Stalled),
                 found => return Some(waited(found)),
@@ -125,7 +125,7 @@ impl Threads {
 
     /// Returns whether there is a core for each thread.
     pub(super) const fn have_cores(self) -> bool {
-        self.looks > 0
+        self.polls > 0
     }
 }
 
@@ -140,7 +140,7 @@ impl Context for Threads {
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        match self.look(channel, || ()) {
+        match self.poll(channel, || ()) {
             Err(TryRecvError::Empty) => channel.recv().ok(),
             found => found.ok(),
         }
@@ -157,14 +157,14 @@ impl Context for Threads {
         channel: &Receiver<T>,
         mut is_stalled: impl FnMut() -> bool,
     ) -> Waited<T> {
-        self.look_patiently(channel, || (), &mut is_stalled)
-            .unwrap_or_else(|| sleep(channel, SLICE, is_stalled))
+        self.poll_patiently(channel, || (), &mut is_stalled)
+            .unwrap_or_else(|| sleep(channel, STALL_CHECK_INTERVAL, is_stalled))
     }
 
     #[cfg(not(braid_loom))]
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        // Threads that otherwise sleep at once poll here, too: on a busy core, a thread that sleeps
-        // or yields gets the core back only after milliseconds.
-        Self::SPINNING.look(channel, || ()).ok()
+        // All threads poll here: on a busy core, a thread that sleeps or yields gets the core back
+        // only after milliseconds.
+        Self::SPINNING.poll(channel, || ()).ok()
     }
 }

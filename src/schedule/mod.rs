@@ -1,6 +1,4 @@
-//! Planning: how a block is divided into chunks.
-//!
-//! Nothing here can change a result. A wrong hint only costs time.
+//! Division of a block into chunks. It never changes a result; a wrong hint only costs time.
 
 mod parts;
 
@@ -10,12 +8,12 @@ use crate::ids::{Chunk, TxIndex};
 use crate::protocol::Chunks;
 use crate::thresholds::{CHUNK_GAS, CHUNKS_PER_WORKER, LONGEST_CHUNK};
 
-/// Advance knowledge about a transaction.
+/// Estimates about a transaction before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// Upper bound on its work, in gas.
+    /// Upper bound on the work of the transaction, in gas.
     pub cost: u64,
-    /// Whether it must not run above the frontier.
+    /// Whether the transaction must not run above the frontier.
     pub frontier_only: bool,
 }
 
@@ -39,30 +37,30 @@ impl Grain {
     }
 }
 
-/// Divides the transactions from `first` on into chunks. `hints` has one entry for each.
+/// Divides the transactions from `first` on into chunks. `hints` has one entry per transaction.
 #[must_use]
 pub fn plan(first: TxIndex, hints: &[Hint], grain: Grain) -> Chunks {
     let mut chunks = Chunks::default();
-    let mut open = Chunk { first, end: first };
+    let mut chunk = Chunk { first, end: first };
     let mut cost: u64 = 0;
     for hint in hints {
-        let tx = open.end;
-        let full = open.len() >= grain.transactions.max(1)
+        let tx = chunk.end;
+        let is_full = chunk.len() >= grain.transactions.max(1)
             || cost.saturating_add(hint.cost) > grain.cost
             || hint.frontier_only;
-        if full && !open.is_empty() {
-            chunks.ranges.push(open);
-            open = Chunk { first: tx, end: tx };
+        if is_full && !chunk.is_empty() {
+            chunks.ranges.push(chunk);
+            chunk = Chunk { first: tx, end: tx };
             cost = 0;
         }
         if hint.frontier_only {
             chunks.frontier_only.push(tx);
         }
-        open.end = tx.next();
+        chunk.end = tx.next();
         cost = cost.saturating_add(hint.cost);
     }
-    if !open.is_empty() {
-        chunks.ranges.push(open);
+    if !chunk.is_empty() {
+        chunks.ranges.push(chunk);
     }
     chunks
 }

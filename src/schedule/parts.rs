@@ -1,6 +1,8 @@
-//! Dividing transactions into contiguous ranges for private batches.
+//! Division of transactions into contiguous ranges for private batches.
 
-use crate::thresholds::{BATCH_GROWTH, BATCHES_AT_FIRST, BATCHES_LEFT, LONGEST_BATCH};
+use crate::thresholds::{
+    BATCH_GROWTH, LONGEST_BATCH, REMAINING_BATCHES_PER_WORKER, SHORTEST_BATCHES_PER_WORKER,
+};
 use core::ops::Range;
 
 /// Divides `transactions` into ranges for `workers` workers, each of at least `shortest`
@@ -11,14 +13,15 @@ pub fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<R
     let mut ranges = Vec::new();
     let mut longest = shortest;
     while start < end {
-        let left = end - start;
-        let is_longer = ranges.len() >= BATCHES_AT_FIRST * workers && ranges.len() % workers == 0;
-        if is_longer && longest < LONGEST_BATCH {
+        let remaining = end - start;
+        let may_grow =
+            ranges.len() >= SHORTEST_BATCHES_PER_WORKER * workers && ranges.len() % workers == 0;
+        if may_grow && longest < LONGEST_BATCH {
             longest *= BATCH_GROWTH;
         }
-        let share = left / (BATCHES_LEFT * workers);
+        let share = remaining / (REMAINING_BATCHES_PER_WORKER * workers);
         let length = share.clamp(shortest, longest.min(LONGEST_BATCH).max(shortest));
-        let next = start + length.clamp(1, left);
+        let next = start + length.clamp(1, remaining);
         ranges.push(start..next);
         start = next;
     }

@@ -2,7 +2,7 @@
 //!
 //! It implements the part of `crossbeam_channel` that Braid uses, including disconnection, with one
 //! mutex and one condition variable.
-// `Receiver` appears in a public trait, as that of `crossbeam_channel` does.
+// `Receiver` appears in a public trait, like `crossbeam_channel::Receiver`.
 #![allow(unreachable_pub)]
 
 use crossbeam_channel::{RecvError, SendError, TryRecvError, TrySendError};

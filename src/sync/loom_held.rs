@@ -1,12 +1,12 @@
-//! Makes held locks visible to loom.
+//! A flag that makes held locks visible to loom.
 //!
-//! loom does not switch threads when a lock is released, so it would never let a try fail between
-//! the holder's last step and the unlock. A flag beside the lock, with the orderings of std's own
-//! lock word, makes both visible.
+//! loom does not switch threads when a lock is released, so `try_lock` would never fail between the
+//! holder's last step and the unlock. The flag, with the memory orderings of std's own lock word,
+//! adds a step at both.
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether a thread that tried the lock holds it.
+/// Whether a thread holds the lock after a successful `try_lock`.
 #[derive(Debug, Default)]
 pub(super) struct HeldFlag(AtomicBool);
 
@@ -17,7 +17,7 @@ impl HeldFlag {
     }
 }
 
-/// Holds the flag; no other thread can hold it until this value is dropped.
+/// Guard of the flag; no other thread can hold it until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Held<'a>(&'a HeldFlag);
 

@@ -1,20 +1,20 @@
-//! Running the loom stories.
+//! Runs loom tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs `story` under every schedule with at most `preemptions` preemptions, or with more if
-/// `LOOM_MAX_PREEMPTIONS` says so.
+/// Runs `story` under every schedule with at most `preemptions` preemptions, or more if
+/// `LOOM_MAX_PREEMPTIONS` is higher.
 ///
-/// loom passes silently when it stops early, so the number of executions is printed and must
-/// reach `floor`.
+/// loom passes silently if it stops early, so the number of executions is printed and must reach
+/// `min_executions`.
 ///
 /// # Panics
-/// Panics if the story fails under some schedule, or if too few schedules were tried.
+/// Panics if `story` fails under some schedule, or if too few schedules were explored.
 pub(crate) fn explore(
     name: &str,
     preemptions: usize,
-    floor: usize,
+    min_executions: usize,
     story: impl Fn() + Send + Sync + 'static,
 ) {
     let mut builder = loom::model::Builder::new();
@@ -28,11 +28,12 @@ pub(crate) fn explore(
     });
     let executions = executions.load(Ordering::Relaxed);
     println!("{name}: {executions} executions");
-    assert!(executions >= floor, "{name}: only {executions} executions, expected {floor}");
+    let enough = executions >= min_executions;
+    assert!(enough, "{name}: only {executions} executions, expected {min_executions}");
 }
 
-/// Runs the ignored test `test` of this program in a separate process, and asserts that it fails
-/// with `message`: loom cannot unwind from a deadlock, it aborts.
+/// Runs the ignored test `test` in a separate process, and asserts that it fails with `message`.
+/// loom aborts the process on a deadlock instead of unwinding.
 #[cfg(feature = "mutants")]
 pub(crate) fn assert_fails_alone(test: &str, message: &str) {
     let program = std::env::current_exe().expect("a test knows its program");
@@ -40,7 +41,7 @@ pub(crate) fn assert_fails_alone(test: &str, message: &str) {
         .args(["--ignored", "--exact", test, "--nocapture"])
         .output()
         .expect("the program starts again");
-    let said = String::from_utf8_lossy(&child.stderr);
+    let stderr = String::from_utf8_lossy(&child.stderr);
     assert!(!child.status.success(), "{test} passes");
-    assert!(said.contains(message), "{test} fails, but not with {message}: {said}");
+    assert!(stderr.contains(message), "{test} fails, but not with {message}: {stderr}");
 }

@@ -1,6 +1,6 @@
 //! Synchronization primitives: std and crossbeam, or loom in builds with `--cfg braid_loom`.
 //!
-//! Everything that threads share goes through these names, so that loom can observe it. Only a bug
+//! Threads share data only through these types, so that loom can observe every access. Only a bug
 //! in Braid could panic under one of these locks, so poisoning is ignored: [`Mutex::lock`] returns
 //! the data.
 
@@ -38,9 +38,9 @@ pub(crate) use real::{AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Se
 use std::sync::TryLockError;
 pub(crate) use std::sync::atomic::Ordering::SeqCst;
 
-/// A number on which no result depends and which orders nothing, so that other threads may see it
-/// late and loom need not observe it. A sequentially consistent store would wait for the cache
-/// misses of all stores before it.
+/// A relaxed atomic for hints. No result depends on it and it orders nothing, so other threads may
+/// see an old value, and loom need not observe it. A sequentially consistent store would wait for
+/// the cache misses of all stores before it.
 #[derive(Debug, Default)]
 pub(crate) struct HintU32(std::sync::atomic::AtomicU32);
 
@@ -77,9 +77,9 @@ impl<T> Mutex<T> {
 
     /// Acquires the lock, unless another thread holds it.
     ///
-    /// A thread that posts something and then fails here may rely on the holder, if the holder
-    /// looks again after dropping the guard: either that look sees the post, or this call finds the
-    /// lock free. Both sides store first and load afterwards, which only fences order.
+    /// A thread that posts a message and then fails here may rely on the holder, if the holder
+    /// checks for messages after dropping the guard: either that check sees the message, or this
+    /// call finds the lock free. Both sides store first and load afterwards, which requires fences.
     pub(crate) fn try_lock(&self) -> Option<TryGuard<'_, T>> {
         fence(SeqCst);
         #[cfg(braid_loom)]
@@ -93,7 +93,7 @@ impl<T> Mutex<T> {
             guard,
             #[cfg(braid_loom)]
             _held: held,
-            _then: FenceOnDrop,
+            _fence: FenceOnDrop,
         })
     }
 
@@ -109,7 +109,7 @@ pub(crate) struct TryGuard<'a, T> {
     #[cfg(braid_loom)]
     _held: loom_held::Held<'a>,
     /// Declared last, so that it is dropped last: the fence must follow the unlock.
-    _then: FenceOnDrop,
+    _fence: FenceOnDrop,
 }
 
 impl<T> core::ops::Deref for TryGuard<'_, T> {

@@ -1,9 +1,9 @@
 //! A worker: takes a job, runs it, publishes, reports, and tries to take the coordinator lock.
 
-use super::coordinate::{coordinate, give_up};
+use super::coordinate::{coordinate, fail_block};
 use super::events::EngineEvent;
 use super::machine::{Effects, LedgerOf, Machine, Workload};
-use super::message::{JobMessage, Kept, KeptRun, Next, ReportMessage};
+use super::message::{JobMessage, KeptResult, KeptRun, NextTask, ReportMessage};
 use super::ran::{NoResultOf, UnpublishedRun};
 use super::shared::Shared;
 use super::stop::{NoResult, Stop};
@@ -35,42 +35,42 @@ where
         machine: None,
         batches: None,
         watch: StallWatch::default(),
-        second: None,
+        helper_run: None,
     };
-    let mut here = coordinate(shared, context, None);
+    let mut owner_job = coordinate(shared, context, None);
     loop {
-        let next = here.take().map(Next::Run);
+        let next = owner_job.take().map(NextTask::Run);
         let report = match next.or_else(|| actor.next()) {
             None => return,
-            Some(Next::Run(message)) => actor.run_job(message),
-            Some(Next::GiveBack(message)) => Some(actor.give_back(message)),
-            Some(Next::Report(report)) => Some(*report),
+            Some(NextTask::Run(message)) => actor.run_job(message),
+            Some(NextTask::Return(message)) => Some(actor.return_unrun(message)),
+            Some(NextTask::Report(report)) => Some(*report),
         };
         if let Some(report) = report {
             context.yield_at(Point::Message);
-            shared.log.note(|| EngineEvent::Sent(report.report.clone()));
+            shared.log.record(|| EngineEvent::Sent(report.report.clone()));
             if shared.report_sender.try_send(report).is_err() {
-                give_up(shared, Invariant::ChannelFull { channel: "reports" });
+                fail_block(shared, Invariant::ChannelFull { channel: "reports" });
             }
         }
         #[cfg(feature = "mutants")]
-        super::late::publish(&shared.store, worker, context);
-        // Between jobs: a worker that is delayed here holds up no other.
+        super::delayed::publish(&shared.store, worker, context);
+        // A worker that is preempted here, between jobs, delays no other worker.
         context.yield_at(Point::Between);
-        here = coordinate(shared, context, None);
+        owner_job = coordinate(shared, context, None);
     }
 }
 
-/// Returns the locations of `previous` that are not in `written`.
+/// Returns the locations in `previous` that are not in `written`.
 fn leftovers<'p, L: Location>(previous: &'p [L], written: &[L]) -> Vec<&'p L> {
-    // Most transactions have no earlier run.
+    // Most transactions run for the first time.
     let written = if previous.is_empty() { &[] } else { written };
     let written: HashSet<&L, RandomState> = written.iter().collect();
     previous.iter().filter(|location| !written.contains(location)).collect()
 }
 
-/// Ends the block if a worker panics because of a bug in Braid, so that the others do not wait
-/// forever.
+/// Guard that ends the block if its worker panics because of a bug in Braid, so that the other
+/// workers do not wait forever.
 struct LossGuard<'a, W, G>
 where
     W: Workload,
@@ -86,7 +86,7 @@ where
 {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            give_up(self.shared, Invariant::WorkersGone);
+            fail_block(self.shared, Invariant::WorkersGone);
         }
     }
 }
@@ -95,14 +95,14 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
     pub(super) shared: &'a Shared<W, G>,
     pub(super) worker: WorkerId,
     pub(super) context: &'a X,
-    /// Created for the first job, and again after a panic.
+    /// The machine for published transactions, created for the first job and again after a panic.
     machine: Option<W::Machine<'a, X>>,
     /// The machine for private batches.
     pub(super) batches: Option<W::Batches<'a, X>>,
-    /// Observations of the frontier while the worker was idle.
+    /// Observation of the frontier while the worker is idle.
     pub(super) watch: StallWatch,
-    /// Result of helping with the frontier, for the next job to use.
-    pub(super) second: Option<(TxIndex, UnpublishedRun<W>)>,
+    /// Result of helping with the frontier, for the next job.
+    pub(super) helper_run: Option<(TxIndex, UnpublishedRun<W>)>,
 }
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
@@ -111,8 +111,8 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Answers a job that the coordinator has taken back.
-    fn give_back(&self, message: JobMessage<W>) -> ReportMessage<W> {
+    /// Returns the report of a job that the coordinator has taken back.
+    fn return_unrun(&self, message: JobMessage<W>) -> ReportMessage<W> {
         let report = JobReport { void: true, ..JobReport::unrun(message.job) };
         ReportMessage::of(report, Vec::new())
     }
@@ -126,8 +126,8 @@ where
         let JobMessage { job, previous, .. } = message;
         let mut report = JobReport::unrun(job);
         let mut kept = Vec::new();
-        let mut second = self.take_second(job);
-        if let (Some(machine), None) = (&mut self.machine, &second) {
+        let mut helper_run = self.take_helper_run(job);
+        if let (Some(machine), None) = (&mut self.machine, &helper_run) {
             machine.begin_chunk();
         }
         let mut cost = 0;
@@ -135,56 +135,56 @@ where
             if self.ends_early(job, tx, cost) {
                 break;
             }
-            let ran = self.run_tx(job, tx, second.take(), &previous);
+            let ran = self.run_tx(job, tx, helper_run.take(), &previous);
             if !mutant!(RunsForEver) {
                 self.shared.store.set_running(self.worker, None);
             }
-            let Some((result, keep, run_cost)) = ran else {
-                return Some(self.give_back(JobMessage { job, previous }));
+            let Some((result, kept_result, run_cost)) = ran else {
+                return Some(self.return_unrun(JobMessage { job, previous }));
             };
-            let goes_on = matches!(result.result, RunResult::Executed { .. });
+            let is_executed = matches!(result.result, RunResult::Executed { .. });
             report.results.push(result);
-            kept.push(keep);
+            kept.push(kept_result);
             cost += run_cost;
-            if !goes_on && !mutant!(ChunkGoesOn) {
+            if !is_executed && !mutant!(ChunkGoesOn) {
                 break;
             }
         }
         Some(ReportMessage::of(report, kept))
     }
 
-    /// Returns whether a chunk ends early: because work has to stop, or because the chunk holds up
-    /// the frontier and has used much gas.
+    /// Returns whether a chunk ends before `next`: because work has to stop, or because the chunk
+    /// holds up the frontier and has used much gas.
     fn ends_early(&self, job: Job, next: TxIndex, cost: u64) -> bool {
-        let holds_frontier_up = || self.shared.frontier.load(SeqCst) >= job.chunk.first.0;
+        let holds_up_frontier = || self.shared.frontier.load(SeqCst) >= job.chunk.first.0;
         self.shared.is_stopped()
-            || (next > job.chunk.first && cost > self.shared.patience && holds_frontier_up())
+            || (next > job.chunk.first && cost > self.shared.patience && holds_up_frontier())
     }
 
     /// Takes the result of helping with the frontier, if `job` runs the same transaction.
-    fn take_second(&mut self, job: Job) -> Option<UnpublishedRun<W>> {
-        let (tx, ran) = self.second.take()?;
+    fn take_helper_run(&mut self, job: Job) -> Option<UnpublishedRun<W>> {
+        let (tx, ran) = self.helper_run.take()?;
         let is_same = job.mode == RunMode::Frontier && job.chunk.first == tx;
         (is_same || mutant!(SecondOfAnother)).then_some(ran)
     }
 
-    /// Runs `tx`, unless `in_hand` is its result. Runs it once more at once if its reads changed
-    /// during the run. Returns `None`, and publishes nothing, if a helper has taken over the job in
-    /// the meantime.
+    /// Runs `tx`, unless `helper_run` is its result, and publishes the result. Runs `tx` again at
+    /// once if its reads changed during the run. Returns `None`, and publishes nothing, if a helper
+    /// has taken over the job.
     fn run_tx(
         &mut self,
         job: Job,
         tx: TxIndex,
-        in_hand: Option<UnpublishedRun<W>>,
+        helper_run: Option<UnpublishedRun<W>>,
         previous: &[W::Location],
-    ) -> Option<(TxReport, Kept<W>, u64)> {
+    ) -> Option<(TxReport, KeptResult<W>, u64)> {
         let is_first = tx == job.chunk.first;
         let is_final = is_first && job.mode == RunMode::Frontier;
         let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
         let mut runs = 1;
-        let mut ran = match in_hand {
+        let mut ran = match helper_run {
             Some(ran) => {
-                self.shared.log.note(|| EngineEvent::RanSecond { tx, end: ran.end() });
+                self.shared.log.record(|| EngineEvent::RanSecond { tx, end: ran.end() });
                 ran
             }
             None => self.run_once(tx, is_final),
@@ -193,7 +193,7 @@ where
         if may_repeat && matches!(ran.result, Err(NoResult::Stopped(Stop::Overtaken))) {
             incarnation = incarnation.next();
             runs += 1;
-            // The machine has cached its reads, too.
+            // The machine has cached the reads, too.
             if let Some(machine) = &mut self.machine {
                 machine.begin_chunk();
             }
@@ -204,12 +204,13 @@ where
         let (result, kept, cost) = match ran.result {
             Ok(_) if is_first && !self.shared.may_publish(job) => return None,
             Ok(effects) => self.publish(version, ran.reads, effects, previous),
-            Err(why) => (Self::without_result(&why), Err(why), 0),
+            Err(why) => (Self::run_result(&why), Err(why), 0),
         };
         Some((TxReport { runs, result }, kept, cost))
     }
 
-    fn without_result(why: &NoResultOf<W>) -> RunResult {
+    /// Returns the result to report for a run that has no result because of `why`.
+    fn run_result(why: &NoResultOf<W>) -> RunResult {
         match why {
             NoResult::Stopped(Stop::Blocked(on)) => RunResult::Blocked { on: *on },
             // A transaction that is overtaken twice waits for the frontier.
@@ -227,10 +228,10 @@ where
     /// changed before its end.
     fn run_once(&mut self, tx: TxIndex, is_final: bool) -> UnpublishedRun<W> {
         let log = &self.shared.log;
-        log.note(|| EngineEvent::RunBegan(tx));
+        log.record(|| EngineEvent::RunBegan(tx));
         self.shared.store.set_running(self.worker, Some(tx));
         let ran = self.run_guarded(tx, W::Machine::begin);
-        log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
+        log.record(|| EngineEvent::RunEnded { tx, end: ran.end() });
         if matches!(ran.result, Err(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly))) {
             self.context.report(Activity::Blocked(tx));
         }
@@ -238,11 +239,12 @@ where
             return ran;
         }
         self.context.report(Activity::Overtaken(tx));
-        UnpublishedRun::nothing(Stop::Overtaken.into())
+        UnpublishedRun::without_result(Stop::Overtaken.into())
     }
 
-    /// Runs `tx`, which another worker is running, without leaving a trace of the run.
-    pub(super) fn run_second(&mut self, tx: TxIndex) -> UnpublishedRun<W> {
+    /// Runs `tx`, which another worker is running. The run is registered nowhere and publishes
+    /// nothing.
+    pub(super) fn run_as_helper(&mut self, tx: TxIndex) -> UnpublishedRun<W> {
         if let Some(machine) = &mut self.machine {
             machine.begin_chunk();
         }
@@ -262,8 +264,10 @@ where
                 let build = || shared.workload.machine(*worker, &shared.store, *context);
                 match caught(build) {
                     Ok(Ok(machine)) => empty.insert(machine),
-                    Ok(Err(error)) => return UnpublishedRun::nothing(NoResult::base(error)),
-                    Err(payload) => return UnpublishedRun::nothing(NoResult::Panicked(payload)),
+                    Ok(Err(error)) => return UnpublishedRun::without_result(NoResult::base(error)),
+                    Err(payload) => {
+                        return UnpublishedRun::without_result(NoResult::Panicked(payload));
+                    }
                 }
             }
         };
@@ -272,14 +276,14 @@ where
         let result = match result {
             Ok(result) => result,
             Err(payload) => {
-                // Whatever the machine cached during the run is dropped with it.
+                // The machine is dropped, because its caches may be inconsistent.
                 let (reads, stop) = machine.end();
                 self.machine = None;
                 let why = stop.map_or(NoResult::Panicked(payload), NoResult::Stopped);
                 return UnpublishedRun { reads, result: Err(why) };
             }
         };
-        // The latch decides, whatever the machine returned.
+        // A stop of the view takes precedence over the result of the machine.
         let (reads, mut stop) = machine.end();
         if mutant!(LatchIgnored) && result.is_ok() {
             stop = None;
@@ -300,28 +304,28 @@ where
         }
     }
 
-    /// Returns the transactions above `tx` that may have read a location before its scope's
-    /// tombstone was published: every transaction dispatched by then lies within the window above a
-    /// frontier that was not higher than it is now.
+    /// Returns the transactions above `tx` that may have read a location before the tombstone of
+    /// its scope was published. All of them lie within the window above the current frontier.
     fn readers_above(&self, tx: TxIndex) -> impl Iterator<Item = TxIndex> + use<W, G, X> {
         let frontier = self.shared.frontier.load(SeqCst);
         let end = frontier.saturating_add(self.shared.limits.window);
         (tx.0.saturating_add(1)..end.min(self.shared.transactions)).map(TxIndex)
     }
 
-    /// Publishes a complete write set, before the report.
+    /// Publishes the complete write set of a run, and returns its report and data.
     fn publish(
         &mut self,
         version: Version,
         reads: ReadSet<W::Location>,
         effects: Effects<W::Location, W::Output>,
         previous: &[W::Location],
-    ) -> (RunResult, Kept<W>, u64) {
+    ) -> (RunResult, KeptResult<W>, u64) {
         let Effects { writes, output, cost } = effects;
         #[cfg(feature = "mutants")]
         if mutant!(ReportBeforePublish) {
             let written = writes.iter().map(|(location, _)| location.clone()).collect();
-            super::late::Late { version, writes, previous: previous.to_vec() }.keep(self.worker);
+            let previous = previous.to_vec();
+            super::delayed::DelayedWrites { version, writes, previous }.keep(self.worker);
             let kept = Ok(KeptRun { reads, written, output });
             return (RunResult::Executed { stale_readers: Vec::new() }, kept, cost);
         }
@@ -336,14 +340,14 @@ where
         if written.iter().any(|location| store.has_unknown_readers(location)) {
             stale_readers.extend(self.readers_above(version.tx));
         }
-        let has_leftovers = !mutant!(LeftoversKept);
-        for location in leftovers(previous, &written).into_iter().filter(|_| has_leftovers) {
+        let withdraws = !mutant!(LeftoversKept);
+        for location in leftovers(previous, &written).into_iter().filter(|_| withdraws) {
             self.context.yield_at(Point::Publish);
             store.withdraw(version, location, &mut stale_readers);
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
-        self.shared.overtake(&stale_readers, self.context);
+        self.shared.notify_readers(&stale_readers, self.context);
         if mutant!(StaleNotSent) {
             stale_readers.clear();
         }

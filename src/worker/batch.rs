@@ -1,4 +1,4 @@
-//! Running a private batch on a worker.
+//! Runs of private batches on a worker.
 
 use super::actor::Actor;
 use super::events::EngineEvent;
@@ -18,12 +18,12 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Runs the members of a private batch from the job's first transaction on, until work has to
-    /// stop or a member has no result. Whatever prevented the result (an invalid transaction, a
-    /// database error, a panic) is settled at the frontier.
+    /// Runs the members of a private batch in block order, until work has to stop or a member has
+    /// no result. The cause (an invalid transaction, a database error, a panic) is final only at
+    /// the frontier.
     pub(super) fn run_batch(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let JobMessage { job, .. } = message;
-        self.shared.log.note(|| EngineEvent::BatchBegan(job));
+        self.shared.log.record(|| EngineEvent::BatchBegan(job));
         self.context.report(Activity::Batch(job.chunk));
         let ended = match self.take_batches() {
             Err(why) => BatchRun { held: Some((job.chunk.first, why)), ran: None },
@@ -33,11 +33,11 @@ where
     }
 
     /// Helps with the private batch of `job`: runs it on the same snapshot as the worker that began
-    /// it. Both runs have the same result, and the one that ends first reports it.
-    pub(super) fn run_batch_second(&mut self, job: Job) -> Option<ReportMessage<W>> {
+    /// it. Both runs have the same result, and the worker that finishes first reports it.
+    pub(super) fn help_with_batch(&mut self, job: Job) -> Option<ReportMessage<W>> {
         let machine = self.take_batches().ok()?;
         let ended = self.run_on(machine, job, true);
-        // A repetition might succeed: the database may answer, and user code may return.
+        // The other run may succeed where this one met a database error or a panic.
         let may_succeed = |(_, why): &HeldMember<W>| {
             matches!(why, NoResult::Stopped(Stop::Base(_)) | NoResult::Panicked(_))
         };
@@ -48,6 +48,7 @@ where
         }
     }
 
+    /// Runs the batch of `job` on `machine`.
     fn run_on(&mut self, mut machine: W::Batches<'a, X>, job: Job, is_second: bool) -> BatchRun<W> {
         let shared = self.shared;
         let log = shared.empty_log.clone();
@@ -56,7 +57,7 @@ where
         machine.begin(BatchStart { txs, snapshot, log, is_second });
         let (held, panicked) = self.run_members(&mut machine, job);
         let ran = machine.end();
-        // Whatever the machine cached during the run is dropped with it.
+        // After a panic the machine is dropped, because its caches may be inconsistent.
         self.batches = (!panicked).then_some(machine);
         BatchRun { held, ran: Some(ran) }
     }
@@ -76,7 +77,7 @@ where
         let groups = ran.iter().flat_map(|ran| ran.groups.iter().map(|(txs, _)| *txs)).collect();
         let held = held.map(|(held, _)| held);
         let batch = BatchReport { groups, held };
-        shared.log.note(|| EngineEvent::BatchEnded {
+        shared.log.record(|| EngineEvent::BatchEnded {
             job,
             groups: ran
                 .as_ref()
@@ -89,7 +90,8 @@ where
         Some(ReportMessage { report, kept: Vec::new(), batch: ran, is_second })
     }
 
-    /// Returns the member that has no result, if there is one, and whether it panicked.
+    /// Runs the members of the batch. Returns the member without a result, if there is one, and
+    /// whether it panicked.
     fn run_members(
         &self,
         machine: &mut W::Batches<'a, X>,
@@ -116,7 +118,7 @@ where
         (None, false)
     }
 
-    /// Takes or creates the machine for private batches.
+    /// Takes the machine for private batches, or creates it.
     fn take_batches(&mut self) -> Result<W::Batches<'a, X>, NoResultOf<W>> {
         if let Some(machine) = self.batches.take() {
             return Ok(machine);
@@ -127,10 +129,10 @@ where
     }
 }
 
-/// A member that has no result, with the reason.
+/// A member without a result, and the reason.
 type HeldMember<W> = (TxIndex, NoResultOf<W>);
 
-/// How a run of a private batch ended.
+/// Result of a run of a private batch.
 struct BatchRun<W: Workload> {
     held: Option<HeldMember<W>>,
     ran: Option<RanBatch<W::Location, W::Group>>,

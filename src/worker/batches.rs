@@ -12,14 +12,14 @@ pub(super) struct Batches<W: Workload> {
     pub(super) index: ConflictIndex<W::Location>,
     /// Number of batches that committed at least one transaction.
     pub(super) committed: u64,
-    /// Number of reports by workers that helped with a batch that another worker had begun.
+    /// Number of batches that were reported by a helper.
     pub(super) helped: u64,
 }
 
-/// Results of a batch.
+/// Results of a batch that are not committed yet.
 struct KeptBatch<W: Workload> {
     groups: VecDeque<(Chunk, W::Group)>,
-    /// Accesses of the groups.
+    /// Accesses of all groups.
     log: Option<AccessLog<W::Location>>,
     has_committed: bool,
 }
@@ -43,14 +43,15 @@ impl<W: Workload> Batches<W> {
         }
     }
 
-    /// Returns the lowest member of the batch that must not commit because of the commits so far.
-    /// `tx` is its first member.
+    /// Returns the lowest member of the batch that conflicts with the commits so far. `tx` is the
+    /// first member.
     pub(super) fn compare(&self, id: BatchId, tx: TxIndex) -> Result<Option<TxIndex>, Invariant> {
         let kept = self.kept.get(id.position()).and_then(Option::as_ref);
         let log = kept.and_then(|kept| kept.log.as_ref());
         Ok(self.index.first_conflict(log.ok_or(Invariant::MissingResult { tx })?))
     }
 
+    /// Returns whether the block has room for the next group of the batch, which must be `group`.
     pub(super) fn admits<G>(
         &mut self,
         id: BatchId,
@@ -61,10 +62,10 @@ impl<W: Workload> Batches<W> {
         G: Ledger<Group = W::Group>,
     {
         let missing = Invariant::MissingResult { tx: group.first };
-        let Some((txs, left)) = self.kept(id).and_then(|kept| kept.groups.front()) else {
+        let Some((txs, results)) = self.kept(id).and_then(|kept| kept.groups.front()) else {
             return Err(missing);
         };
-        if *txs == group { Ok(ledger.admits(group, left)) } else { Err(missing) }
+        if *txs == group { Ok(ledger.admits(group, results)) } else { Err(missing) }
     }
 
     /// Commits the next group of the batch and returns its results.
@@ -72,7 +73,7 @@ impl<W: Workload> Batches<W> {
         let missing = Invariant::MissingResult { tx: group.first };
         let Self { kept, index, committed, .. } = self;
         let Some(Some(own)) = kept.get_mut(id.position()) else { return Err(missing) };
-        let Some((txs, left)) = own.groups.pop_front() else { return Err(missing) };
+        let Some((txs, results)) = own.groups.pop_front() else { return Err(missing) };
         if txs != group {
             return Err(missing);
         }
@@ -84,6 +85,6 @@ impl<W: Workload> Batches<W> {
         if !mutant!(GroupUnindexed) {
             index.commit_group(id, log, group.first);
         }
-        Ok(left)
+        Ok(results)
     }
 }

@@ -58,10 +58,10 @@ impl CancellationToken {
             return true;
         }
         let Some(condition) = &self.0.condition else { return false };
-        // A worker lost to a panic would end the block as a broken invariant.
+        // If the panic were not caught, the lost worker would count as a broken invariant.
         let holds = caught(condition).unwrap_or(true);
         if holds {
-            // Later calls return the same.
+            // Later calls must return true, too.
             self.cancel();
         }
         holds

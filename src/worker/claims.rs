@@ -1,4 +1,4 @@
-//! The rights to run and to publish a job, each of which is taken once, by a worker or the
+//! Claims: the rights to run and to publish a job. Each is taken once, by a worker or by the
 //! coordinator.
 
 use super::coordinator::Coordinator;
@@ -12,31 +12,31 @@ use crate::sync::{AtomicU32, SeqCst};
 
 /// Progress of a job. Each incarnation has two stages.
 #[derive(Clone, Copy)]
-enum Stage {
+enum ClaimStage {
     /// A worker is running the job, or the coordinator has taken it back.
     Begun = 1,
-    /// Its worker is publishing the first transaction, or the coordinator has taken that right. For
+    /// The worker is publishing the first transaction, or the coordinator has taken that right. For
     /// a private batch: one of the workers that run it is reporting it.
     Published = 2,
 }
 
-/// Added to the stage of a private batch that the coordinator has taken back, until a worker runs
-/// it. A helper must not report it meanwhile.
+/// Flag in the stage of a private batch that the coordinator has taken back, until a worker runs
+/// it. While it is set, no helper may report the batch.
 const TAKEN_BACK: u32 = 1 << 31;
 
 impl Job {
     /// Returns the number of a stage: an incarnation has two, and the numbers increase over the
     /// runs of a job.
-    fn stage(self, stage: Stage) -> u32 {
+    fn stage(self, stage: ClaimStage) -> u32 {
         self.incarnation.0.saturating_mul(2).saturating_add(stage as u32)
     }
 }
 
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
-    /// Takes the right to run `job`: true for exactly one worker.
+    /// Takes the right to run `job`. Returns true for exactly one caller.
     pub(super) fn claim(&self, job: Job) -> bool {
         let twice = mutant!(ClaimedTwice);
-        self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
+        self.enter(job, ClaimStage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
     /// Takes `job` back for the coordinator, unless a worker has begun it.
@@ -44,63 +44,63 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         if job.batch().is_none() {
             return self.claim(job);
         }
-        let begun = job.stage(Stage::Begun);
-        let taken = if mutant!(TakenBackHelped) { begun } else { begun | TAKEN_BACK };
-        let is_new = |stage: u32| (stage < begun).then_some(taken);
+        let begun = job.stage(ClaimStage::Begun);
+        let taken_back = if mutant!(TakenBackHelped) { begun } else { begun | TAKEN_BACK };
+        let is_new = |stage: u32| (stage < begun).then_some(taken_back);
         self.claim_of(job).is_some_and(|claim| claim.fetch_update(SeqCst, SeqCst, is_new).is_ok())
     }
 
-    /// Records that a worker runs `job`, which did not pass through the channel.
+    /// Records that the coordinator's worker runs `job`, outside the channel.
     pub(super) fn note_begun(&self, job: Job) {
         match self.claim_of(job).filter(|_| job.batch().is_some()) {
-            // A swap: loom does not order a plain store against swaps.
-            Some(claim) => _ = claim.swap(job.stage(Stage::Begun), SeqCst),
-            None => _ = self.enter(job, Stage::Begun),
+            // A swap, because loom does not order a plain store against swaps.
+            Some(claim) => _ = claim.swap(job.stage(ClaimStage::Begun), SeqCst),
+            None => _ = self.enter(job, ClaimStage::Begun),
         }
     }
 
     /// Takes the right of a worker to publish the first transaction of `job`, or to report `job` if
     /// it is a private batch.
     pub(super) fn may_publish(&self, job: Job) -> bool {
-        let is_late = match job.mode {
+        let ignores_claim = match job.mode {
             RunMode::Private { .. } => mutant!(ReportedTwice),
             _ => mutant!(LatePublished),
         };
-        self.enter(job, Stage::Published).is_none_or(|is_first| is_first || is_late)
+        self.enter(job, ClaimStage::Published).is_none_or(|is_first| is_first || ignores_claim)
     }
 
-    /// Takes the right to publish from the worker that runs `job`.
+    /// Takes the right to publish from the worker that runs `job`, unless it is publishing.
     pub(super) fn take_over(&self, job: Job) -> bool {
-        self.enter(job, Stage::Published).unwrap_or_default()
+        self.enter(job, ClaimStage::Published).unwrap_or_default()
     }
 
-    /// Returns whether the report of `job`, a private batch that a worker runs, was sent or is about
-    /// to be sent.
+    /// Returns whether a worker has sent, or is about to send, the report of `job`, a private
+    /// batch.
     pub(super) fn is_reported(&self, job: Job) -> bool {
         let claim = self.claim_of(job);
-        claim.is_some_and(|claim| claim.load(SeqCst) >= job.stage(Stage::Published))
+        claim.is_some_and(|claim| claim.load(SeqCst) >= job.stage(ClaimStage::Published))
     }
 
     /// Returns the transaction or batch that a worker is running at the frontier and has not
     /// published.
-    pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
-        let is_begun = |claim: u32| claim < TAKEN_BACK && claim % 2 == Stage::Begun as u32;
+    pub(super) fn frontier_run(&self, frontier: TxIndex) -> Option<FrontierRun> {
+        let is_begun = |claim: u32| claim < TAKEN_BACK && claim % 2 == ClaimStage::Begun as u32;
         if self.batches.is_empty() {
             let claim = self.claims.get(frontier)?.load(SeqCst);
-            is_begun(claim).then_some(Begun::Transaction(frontier))
+            is_begun(claim).then_some(FrontierRun::Transaction(frontier))
         } else {
             let id = self.batches.partition_point(|batch| batch.end <= frontier);
             let batch = self.batches.get(id)?;
             let claim = self.batch_claims.get(id)?.load(SeqCst);
             let mode = RunMode::Private { batch: BatchId(u32::try_from(id).ok()?) };
             let job = Job { chunk: *batch, incarnation: Incarnation(claim / 2), mode };
-            is_begun(claim).then_some(Begun::Batch(job))
+            is_begun(claim).then_some(FrontierRun::Batch(job))
         }
     }
 
-    /// Enters `stage` of `job`. Returns true if the job had not reached it, and `None` if no claim
-    /// is kept for the job.
-    fn enter(&self, job: Job, stage: Stage) -> Option<bool> {
+    /// Enters `stage` of `job`. Returns true if the job had not reached the stage, and `None` if
+    /// the job has no claim.
+    fn enter(&self, job: Job, stage: ClaimStage) -> Option<bool> {
         let stage = job.stage(stage);
         Some(self.claim_of(job)?.fetch_max(stage, SeqCst) < stage)
     }
@@ -113,17 +113,17 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 }
 
-/// The job that a worker has begun at the frontier.
+/// A run at the frontier that a worker has begun and not published.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Begun {
+pub(super) enum FrontierRun {
     Transaction(TxIndex),
-    /// A private batch, with the run to repeat.
+    /// The job of a private batch.
     Batch(Job),
 }
 
-impl Begun {
-    /// Returns the frontier, and the incarnation of the batch.
-    pub(super) const fn run(self) -> (TxIndex, Incarnation) {
+impl FrontierRun {
+    /// Returns the frontier and the incarnation of the batch, which identify the run.
+    pub(super) const fn id(self) -> (TxIndex, Incarnation) {
         match self {
             Self::Transaction(tx) => (tx, Incarnation(0)),
             Self::Batch(job) => (job.chunk.first, job.incarnation),
@@ -136,16 +136,20 @@ where
     W: Workload,
     G: LedgerOf<W>,
 {
-    /// Answers a job that was taken over before its worker began it. For a private batch there is
-    /// already a report.
-    pub(super) fn answer_late(&mut self, late: Option<JobMessage<W>>, shared: &Shared<W, G>) {
-        if let Some(JobMessage { job, .. }) = late
+    /// Answers the job of `message`, which was taken over before its worker began it. A private
+    /// batch was reported already.
+    pub(super) fn answer_superseded(
+        &mut self,
+        message: Option<JobMessage<W>>,
+        shared: &Shared<W, G>,
+    ) {
+        if let Some(JobMessage { job, .. }) = message
             && !matches!(job.mode, RunMode::Private { .. })
         {
             let report = JobReport { void: true, ..JobReport::unrun(job) };
-            shared.log.note(|| EngineEvent::Sent(report.clone()));
+            shared.log.record(|| EngineEvent::Sent(report.clone()));
             let answered = self.apply(shared, Event::Reported(report));
-            self.note(shared, answered);
+            self.record_broken(shared, answered);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Moving the frontier: commits of transactions and groups, and skips.
+//! Commits of transactions and groups, and skips. Each moves the frontier.
 
 use super::coordinator::Coordinator;
 use super::machine::{LedgerOf, Workload};
@@ -32,20 +32,20 @@ where
         record.written = Vec::new();
         let version = Version { tx, incarnation: record.incarnation };
         let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
-        let too_early = mutant!(CreditAfterFrontier);
-        if too_early {
+        let moves_early = mutant!(CreditAfterFrontier);
+        if moves_early {
             self.move_frontier(tx, shared);
             context.yield_at(Point::Commit);
         }
-        let mut early = Vec::new();
+        let mut early_readers = Vec::new();
         shared.workload.credits(&output, |location, delta| {
-            shared.store.publish(version, &location, Entry::Delta(delta), &mut early);
+            shared.store.publish(version, &location, Entry::Delta(delta), &mut early_readers);
         });
-        if let Some(reader) = early.first() {
+        if let Some(reader) = early_readers.first() {
             return Err(Invariant::EarlyRead { tx: *reader });
         }
         self.ledger.commit(tx, output);
-        if !too_early {
+        if !moves_early {
             self.move_frontier(tx, shared);
         }
         context.report(Activity::Committed(Chunk { first: tx, end: tx.next() }));
@@ -63,15 +63,15 @@ where
     ) -> Result<(), Invariant> {
         let refusal = self.refusal.take();
         let record = self.record(tx)?;
-        let (written, why) = (core::mem::take(&mut record.written), record.why.take());
-        let reason = match (refusal, why) {
-            (Some(refusal), _) | (None, Some(NoResult::Rejected(refusal))) => refusal,
+        let written = core::mem::take(&mut record.written);
+        let reason = match (refusal, record.no_result.take()) {
+            (Some(reason), _) | (None, Some(NoResult::Rejected(reason))) => reason,
             _ => return Err(Invariant::MissingResult { tx }),
         };
         // Withdraws the entries of all incarnations.
         let version = Version { tx, incarnation: Incarnation(u32::MAX) };
-        let too_early = mutant!(FrontierBeforeWithdrawal);
-        if too_early {
+        let moves_early = mutant!(FrontierBeforeWithdrawal);
+        if moves_early {
             self.move_frontier(tx, shared);
         }
         let mut stale_readers = Vec::new();
@@ -80,9 +80,9 @@ where
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
-        shared.overtake(&stale_readers, context);
+        shared.notify_readers(&stale_readers, context);
         self.ledger.skip(tx, reason);
-        if !too_early {
+        if !moves_early {
             self.move_frontier(tx, shared);
         }
         self.apply(shared, Event::Withdrawn { tx, stale_readers })
@@ -101,8 +101,8 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
-        let left = self.batches.commit(id, group)?;
-        self.ledger.commit_group(group, left);
+        let results = self.batches.commit(id, group)?;
+        self.ledger.commit_group(group, results);
         let Some(last) = group.indices().next_back() else { return Ok(()) };
         self.move_frontier(last, shared);
         context.report(Activity::Committed(group));

@@ -8,11 +8,11 @@ use crate::error::Invariant;
 use crate::ids::TxIndex;
 use crate::protocol::Event;
 
-/// Takes the coordinator lock if it is free, does all pending work, and checks for more after
-/// releasing the lock. Returns a job that the caller has to run at once, if there is one.
+/// Takes the coordinator lock if it is free, handles all reports, and checks for more after
+/// releasing the lock. Returns a job that the caller must run at once, if there is one.
 ///
-/// The check also happens with such a job in hand: a report that arrived in the meantime may
-/// release work for other workers, which would otherwise wait as long as the job takes.
+/// The check also happens before such a job runs: a report that arrived in the meantime may make
+/// jobs ready for other workers, which would otherwise wait until this job ends.
 ///
 /// `stalled` is the frontier, if its job has made no progress for a while.
 pub(super) fn coordinate<W, G, X>(
@@ -25,43 +25,43 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    let mut here = None;
+    let mut owner_job = None;
     loop {
         context.yield_at(Point::Coordinator);
         // The holder checks for reports after releasing the lock, so it finds ours.
-        let Some(mut held) = shared.coordinator.try_lock() else { return here };
+        let Some(mut guard) = shared.coordinator.try_lock() else { return owner_job };
         // The block is over, and its result was taken.
-        let Some(coordinator) = &mut *held else { return here };
+        let Some(coordinator) = &mut *guard else { return owner_job };
         let is_running = coordinator.jobs.is_some();
         if is_running && stalled.take() == Some(coordinator.protocol.frontier()) {
-            let heard = coordinator.apply(shared, Event::Stalled);
-            coordinator.note(shared, heard);
+            let applied = coordinator.apply(shared, Event::Stalled);
+            coordinator.record_broken(shared, applied);
         }
-        // Only one job at a time is outside the channel: a job that is replaced here was taken over
-        // by a helper in the meantime.
+        // Only one job at a time is outside the channel: a helper has taken over the job that is
+        // replaced here.
         if let Some(message) = coordinator.step(shared, context) {
-            coordinator.answer_late(here.replace(message), shared);
+            coordinator.answer_superseded(owner_job.replace(message), shared);
         }
-        let looks_again = coordinator.protocol.looks_again();
-        drop(held);
+        let checks_again = coordinator.protocol.checks_again();
+        drop(guard);
         context.yield_at(Point::Coordinator);
-        if !looks_again || !shared.has_news() {
-            return here;
+        if !checks_again || !shared.needs_coordinator() {
+            return owner_job;
         }
     }
 }
 
-/// Ends the block because a worker or a report was lost. The worker that holds the coordinator
-/// lock, or takes it next, ends the block; as with a report, no worker waits for the lock.
-pub(super) fn give_up<W, G>(shared: &Shared<W, G>, broken: Invariant)
+/// Ends the block because a worker or a report was lost. No worker waits for the coordinator lock:
+/// the worker that holds it, or takes it next, ends the block.
+pub(super) fn fail_block<W, G>(shared: &Shared<W, G>, broken: Invariant)
 where
     W: Workload,
     G: LedgerOf<W>,
 {
     shared.post_fault(broken);
-    while shared.has_news() {
-        let Some(mut held) = shared.coordinator.try_lock() else { return };
-        let Some(coordinator) = &mut *held else { return };
+    while shared.needs_coordinator() {
+        let Some(mut guard) = shared.coordinator.try_lock() else { return };
+        let Some(coordinator) = &mut *guard else { return };
         coordinator.take_fault(shared);
     }
 }

@@ -1,4 +1,4 @@
-//! The coordinator: owner of the protocol.
+//! The coordinator, which owns the protocol.
 
 use super::batches::Batches;
 use super::events::EngineEvent;
@@ -16,15 +16,15 @@ use crate::sync::Sender;
 use crate::trace::Log;
 use std::sync::Arc;
 
-/// State of one transaction.
+/// Data of one transaction.
 pub(super) struct TxRecord<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
-    /// Locations of the entries of its last published incarnation.
+    /// Locations of the entries of the last published incarnation.
     pub(super) written: Vec<W::Location>,
     pub(super) incarnation: Incarnation,
     pub(super) output: Option<W::Output>,
-    /// Why the last run has no output, if it has none.
-    pub(super) why: Option<NoResultOf<W>>,
+    /// Why the last run has no output; `None` if it has one.
+    pub(super) no_result: Option<NoResultOf<W>>,
 }
 
 /// The state behind the coordinator lock.
@@ -33,7 +33,7 @@ pub(super) struct Coordinator<W: Workload, G> {
     pub(super) ledger: G,
     records: PerTx<TxRecord<W>>,
     pub(super) batches: Batches<W>,
-    /// Dropped once the block is over, which ends the workers.
+    /// Sender of jobs; dropped once the block is over, which ends the workers.
     pub(super) jobs: Option<Sender<JobMessage<W>>>,
     /// Why the frontier was not admitted.
     pub(super) refusal: Option<W::Rejection>,
@@ -41,12 +41,12 @@ pub(super) struct Coordinator<W: Workload, G> {
     lag: Lag,
 }
 
-/// Distance of workers from the frontier.
+/// Distance between the frontier and the jobs of workers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lag {
     /// Number of reported jobs.
     reports: u64,
-    /// Sum, over those jobs, of the distance between the frontier and their first transaction.
+    /// Sum, over these jobs, of the distance between the frontier and their first transaction.
     ahead: u64,
 }
 
@@ -62,7 +62,7 @@ impl<W: Workload, G> Coordinator<W, G> {
             written: Vec::new(),
             incarnation: Incarnation(0),
             output: None,
-            why: None,
+            no_result: None,
         };
         let first = protocol.frontier();
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
@@ -89,10 +89,9 @@ impl<W: Workload, G> Coordinator<W, G> {
         let mut counters = self.protocol.counters();
         counters.helped_batches = self.batches.helped;
         (counters.reports, counters.ahead) = (self.lag.reports, self.lag.ahead);
-        // A cancelled block may still be finished, and the calls after its transactions read the
-        // store.
-        let is_read = matches!(halt, Some(Halt::Fallback | Halt::Cancelled));
-        if is_read && !mutant!(SpeculationStays) {
+        // The next segment reads the store. So do the post-block calls of a cancelled block.
+        let is_store_read = matches!(halt, Some(Halt::Fallback | Halt::Cancelled));
+        if is_store_read && !mutant!(SpeculationStays) {
             counters.fallback_aborts = self.withdraw_speculation(&store);
             counters.aborts += counters.fallback_aborts;
         }
@@ -100,10 +99,11 @@ impl<W: Workload, G> Coordinator<W, G> {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(NoResult::Rejected),
             Some(Halt::Failed(..)) if mutant!(ErrorOfAnother) => {
                 let failed = |why: &mut NoResultOf<W>| !why.is_early();
-                self.records.iter_mut().rev().find_map(|(_, record)| record.why.take_if(failed))
+                let mut records = self.records.iter_mut().rev();
+                records.find_map(|(_, record)| record.no_result.take_if(failed))
             }
             Some(Halt::Failed(tx, _)) => {
-                self.records.get_mut(tx).and_then(|record| record.why.take())
+                self.records.get_mut(tx).and_then(|record| record.no_result.take())
             }
             Some(Halt::Cancelled | Halt::Fallback) | None => None,
         };
@@ -129,8 +129,8 @@ impl<W: Workload, G> Coordinator<W, G> {
 }
 
 impl<W: Workload, G> Coordinator<W, G> {
-    /// Withdraws everything published above the frontier: these transactions will run again, and
-    /// not as later incarnations. Returns the number of results that are lost.
+    /// Withdraws all entries above the frontier, because their transactions will run again from
+    /// their first incarnation. Returns the number of aborted results.
     fn withdraw_speculation(&mut self, store: &Store<W::Location>) -> u64 {
         let mut results = 0;
         for (tx, record) in self.records.iter_mut() {
@@ -149,7 +149,8 @@ where
     W: Workload,
     G: LedgerOf<W>,
 {
-    /// Applies all reports to the protocol, and performs commands until there are none.
+    /// Applies all reports to the protocol, and performs commands until there are none. Returns a
+    /// job that the caller must run at once, if there is one.
     pub(super) fn step<X: Context>(
         &mut self,
         shared: &Shared<W, G>,
@@ -160,19 +161,19 @@ where
         loop {
             while let Ok(report) = shared.reports.try_recv() {
                 let taken = self.take_report(report, shared);
-                self.note(shared, taken);
+                self.record_broken(shared, taken);
             }
-            // Checked after the reports: a worker may have seen the cancellation first and ended its
-            // run early.
+            // Checked after the reports, because a worker may have seen the cancellation first and
+            // ended its run early.
             let is_broken = self.broken.is_some();
             if is_broken || shared.is_cancelled() {
                 let event = if is_broken { Event::Broken } else { Event::Cancelled };
                 let cancelled = self.apply(shared, event);
-                self.note(shared, cancelled);
+                self.record_broken(shared, cancelled);
             }
             let polled = self.protocol.poll();
             if let Ok(Some(command)) = &polled {
-                shared.log.note(|| EngineEvent::Commanded(command.clone()));
+                shared.log.record(|| EngineEvent::Commanded(command.clone()));
             }
             let performed = match polled {
                 Ok(None) => return None,
@@ -187,12 +188,12 @@ where
                 Ok(Some(command)) => self.perform(command, shared, context),
                 Err(broken) => Err(broken),
             };
-            self.note(shared, performed);
+            self.record_broken(shared, performed);
         }
     }
 
-    /// Ends the block at once if it cannot go on. After the end, late reports are received but not
-    /// answered, so that no worker comes back for them.
+    /// Ends the block at once if a fault was posted. After the end, drains the channel of reports,
+    /// so that no worker takes the lock for them again.
     pub(super) fn take_fault(&mut self, shared: &Shared<W, G>) {
         if let Some(broken) = shared.take_fault() {
             self.broken.get_or_insert(broken);
@@ -204,8 +205,8 @@ where
         }
     }
 
-    /// Records a broken rule, which ends the block as soon as all workers are idle.
-    pub(super) fn note(&mut self, shared: &Shared<W, G>, result: Result<(), Invariant>) {
+    /// Records a broken invariant, which ends the block as soon as all workers are idle.
+    pub(super) fn record_broken(&mut self, shared: &Shared<W, G>, result: Result<(), Invariant>) {
         if let Err(broken) = result {
             self.broken.get_or_insert(broken);
             shared.cancel();
@@ -213,7 +214,7 @@ where
     }
 
     pub(super) fn apply(&mut self, shared: &Shared<W, G>, event: Event) -> Result<(), Invariant> {
-        shared.log.note(|| EngineEvent::Received(event.clone()));
+        shared.log.record(|| EngineEvent::Received(event.clone()));
         self.protocol.apply(event)
     }
 
@@ -241,9 +242,9 @@ where
                     record.incarnation = Incarnation(started.0 + result.runs.saturating_sub(1));
                     record.reads = reads;
                     record.written = written;
-                    (record.output, record.why) = (Some(output), None);
+                    (record.output, record.no_result) = (Some(output), None);
                 }
-                Err(why) => (record.output, record.why) = (None, Some(why)),
+                Err(why) => (record.output, record.no_result) = (None, Some(why)),
             }
         }
         self.apply(shared, Event::Reported(report))
@@ -255,7 +256,7 @@ where
 
     fn message(&self, job: Job) -> JobMessage<W> {
         let record = self.records.get(job.chunk.first);
-        // Cloned, because the job may be claimed back and run here instead.
+        // Cloned, because the job may be taken back and sent again.
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
         JobMessage { job, previous }
     }
@@ -314,7 +315,7 @@ where
                 context.yield_at(Point::Commit);
                 self.commit_group(batch, group, shared, context)
             }
-            // Handled in `step`, where the lock can be released.
+            // `step` performs these commands, because it can release the lock.
             Command::RunHere(_) | Command::Finish => Ok(()),
         }
     }
@@ -335,7 +336,7 @@ where
         if sent {
             return Ok(());
         }
-        // No worker will report it, and the block cannot end while it counts as in flight.
+        // No worker will report the job, and the block cannot end while it counts as in flight.
         self.apply(shared, Event::Reported(JobReport { void: true, ..JobReport::unrun(job) }))?;
         Err(Invariant::ChannelFull { channel: "jobs" })
     }

@@ -14,9 +14,9 @@ pub enum RunEnd<L: Location> {
         /// The entries that will be published.
         writes: Vec<(L, Entry<L>)>,
     },
-    /// The run waits for this lower transaction.
+    /// The run has to wait for this lower transaction.
     Blocked(TxIndex),
-    /// The run needed a value that is settled only at the frontier.
+    /// The run needed a value that is final only at the frontier.
     TooEarly,
     /// A value that the run had read has changed.
     Overtaken,
@@ -36,8 +36,7 @@ pub enum EngineEvent<L: Location> {
         /// How it ended.
         end: RunEnd<L>,
     },
-    /// A helper's run of the frontier counts instead of the run of the worker whose job was taken
-    /// over.
+    /// A helper's run of the frontier replaces the run of the worker whose job was taken over.
     RanSecond {
         /// The transaction.
         tx: TxIndex,
@@ -52,9 +51,9 @@ pub enum EngineEvent<L: Location> {
         job: Job,
         /// The exact accesses of its groups.
         groups: Vec<ExactGroup<L>>,
-        /// The member before which it ended, if that member has to wait.
+        /// The member without a result, before which the run ended.
         held: Option<TxIndex>,
-        /// Whether a helper ran it and ended before the worker that had begun it.
+        /// Whether a helper ran the batch and finished before the worker that had begun it.
         is_second: bool,
     },
     /// A worker sent its report.

@@ -1,5 +1,6 @@
-//! Tiny blocks with private batches: two workers, the real [`work`](super::work), coordinator,
-//! channels, protocol and store, under every schedule with two preemptions. Run as `loom_tests`.
+//! loom tests of blocks with private batches: two workers, the real [`work`](super::work),
+//! coordinator, channels, protocol and store, under every schedule with two preemptions. Run them
+//! like `loom_tests`.
 
 use super::loom_hasty::run_helping;
 use super::loom_machine::{
@@ -12,7 +13,7 @@ use crate::mutants::{Bug, seed};
 use crate::protocol::{Chunks, Halt, Jobs, Plan, Protocol};
 use crate::sync::loom_model::explore;
 
-/// Each transaction is in a private batch of its own.
+/// Returns a plan with each transaction in its own private batch.
 fn plan() -> Plan {
     let batch = |tx| Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
     Jobs::Batches(vec![batch(0), batch(1)]).into()
@@ -22,7 +23,7 @@ fn two_batches(skip_rejected: bool) -> Protocol {
     protocol_of(&plan(), skip_rejected)
 }
 
-/// Reads, and has no other effect in these stories.
+/// Only reads in these tests: no transaction reads 9.
 const READ: Act = Act::RejectOn(9);
 
 fn committed_to(end: &End, expected: &[Option<u32>]) {
@@ -88,8 +89,7 @@ fn loom_batch_ends_while_the_block_is_cancelled() {
     assert!(ENDED_AT.iter().all(Sometimes::has_happened), "{ENDED_AT:?}");
 }
 
-/// The caller also runs the batch of the other worker as soon as it is idle; one of them reports
-/// it.
+/// The idle caller also runs the batch of the other worker. One of them reports it.
 #[test]
 fn loom_batch_is_run_by_two_and_reported_once() {
     static SECOND: Sometimes = Sometimes::new();

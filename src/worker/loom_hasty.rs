@@ -1,6 +1,6 @@
-//! Tiny blocks with a caller that helps.
+//! loom tests with a caller that helps.
 
-use super::loom_machine::{End, Outcomes, Tiny};
+use super::loom_machine::{End, Outcomes, TinyBlock};
 use super::shared::Shared;
 use super::{Context, Interrupt, Point, Waited, work};
 use crate::ids::WorkerId;
@@ -10,13 +10,13 @@ use loom::sync::Arc;
 use loom::thread;
 
 /// A caller that helps as soon as it is idle.
-pub(super) struct Hasty;
+pub(super) struct EagerHelper;
 
-impl Interrupt for Hasty {
+impl Interrupt for EagerHelper {
     fn yield_at(&self, _: Point) {}
 }
 
-impl Context for Hasty {
+impl Context for EagerHelper {
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         channel.recv().ok()
     }
@@ -35,13 +35,13 @@ impl Context for Hasty {
 }
 
 /// Runs a block on this thread, which helps, and on one other.
-pub(super) fn run_helping(shared: Shared<Tiny, Outcomes>) -> End {
+pub(super) fn run_helping(shared: Shared<TinyBlock, Outcomes>) -> End {
     let shared = Arc::new(shared);
     let other = thread::spawn({
         let shared = Arc::clone(&shared);
         move || work(&shared, WorkerId(1), &Threads::BLOCKING)
     });
-    work(&shared, WorkerId::CALLER, &Hasty);
+    work(&shared, WorkerId::CALLER, &EagerHelper);
     other.join().expect("no worker panics");
     let end = shared.end().expect("taken once");
     assert_eq!(end.broken, None, "a rule was broken");

@@ -1,9 +1,9 @@
-//! Tiny blocks in private batches that read an access list: a correct list, and lists that are
-//! wrong for one transaction. Run as `loom_tests`.
+//! loom tests of private batches that read an access list: a correct list, and lists that are wrong
+//! for one transaction. Run them like `loom_tests`.
 
 use super::loom_hasty::run_helping;
 use super::loom_machine::{
-    Act, Counter, End, LIMITS, Outcomes, PREEMPTIONS, Sometimes, Tiny, outcomes, run_shared,
+    Act, Counter, End, LIMITS, Outcomes, PREEMPTIONS, Sometimes, TinyBlock, outcomes, run_shared,
 };
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
@@ -39,13 +39,13 @@ impl TinyList {
     }
 }
 
-/// Two increments, each in its own batch.
-fn listed(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
+/// Creates a block of two increments, each in its own batch, with an access list.
+fn listed(list: [u32; 2]) -> Shared<TinyBlock, Outcomes> {
     let batch = |tx| Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
     let plan = Plan::from(Jobs::Batches(vec![batch(0), batch(1)]));
     let protocol = Protocol::new(LIMITS, &plan);
     let list = Some(TinyList { list, wrong: Mutex::new(None) });
-    let workload = Tiny { acts: [Act::Increment; 2], list };
+    let workload = TinyBlock { acts: [Act::Increment; 2], list };
     Shared::with_protocol(workload, Outcomes::default(), Store::new(1), 1, protocol)
 }
 
@@ -65,7 +65,7 @@ fn loom_listed_batches_commit_what_ran_ahead() {
     assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");
 }
 
-/// Results above it, which are based on its entry in the list, are dropped.
+/// Results above that transaction, which read its listed value, are dropped.
 #[test]
 fn loom_the_first_that_differs_ends_the_block() {
     static ABOVE: Sometimes = Sometimes::new();
@@ -92,7 +92,7 @@ fn loom_what_differs_is_known_when_its_turn_comes() {
     });
 }
 
-/// The caller also runs the batch of the other worker: both have the same result.
+/// The idle caller also runs the batch of the other worker. Both runs have the same result.
 #[test]
 fn loom_listed_batch_is_run_by_two() {
     static SECOND: Sometimes = Sometimes::new();

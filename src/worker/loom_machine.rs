@@ -1,4 +1,4 @@
-//! Tiny blocks for loom: one counter, two transactions, published or in private batches.
+//! Blocks for loom tests: one counter, two transactions, published or in private batches.
 
 use super::loom_list::TinyList;
 use super::machine::{
@@ -45,10 +45,10 @@ impl Location for Counter {
     }
 }
 
-/// The counter before the block, or its value below a transaction according to a list.
-pub(super) struct Before(u32);
+/// The base value of the counter: before the block, or below a transaction according to a list.
+pub(super) struct TinyBase(u32);
 
-impl Base<Counter> for Before {
+impl Base<Counter> for TinyBase {
     type Error = ();
 
     fn read(&mut self, _: &Counter) -> Result<u32, ()> {
@@ -65,13 +65,13 @@ pub(super) enum Act {
     RejectOn(u32),
     /// Panics if it reads this value.
     PanicOn(u32),
-    /// Adds one at its commit, without a read.
+    /// Adds one when it commits, without a read.
     Tip,
-    /// Reads once all tips below are published.
-    Look,
+    /// Reads the counter once all tips below are published.
+    ReadCredits,
 }
 
-pub(super) struct Tiny {
+pub(super) struct TinyBlock {
     pub(super) acts: [Act; 2],
     /// The list that private batches read: the counter after each transaction.
     pub(super) list: Option<TinyList>,
@@ -79,7 +79,7 @@ pub(super) struct Tiny {
 
 pub(super) struct TinyMachine<'a, X> {
     acts: [Act; 2],
-    view: View<'a, Counter, Before, &'a X>,
+    view: View<'a, Counter, TinyBase, &'a X>,
 }
 
 impl<X: Context> Machine for TinyMachine<'_, X> {
@@ -108,11 +108,11 @@ impl<X: Context> Machine for TinyMachine<'_, X> {
 /// Performs `act` on the state of `view`.
 fn run_over<X: Context>(
     act: Act,
-    view: &mut View<'_, Counter, Before, &X>,
+    view: &mut View<'_, Counter, TinyBase, &X>,
 ) -> Result<Effects<Counter, u32>, ()> {
     if act == Act::Tip {
         return Ok(Effects { writes: Vec::new(), output: 0, cost: 1 });
-    } else if act == Act::Look {
+    } else if act == Act::ReadCredits {
         view.wait_for_credits().map_err(|_| ())?;
     }
     let output = view.read(&Counter).map_err(|_| ())?;
@@ -121,19 +121,19 @@ fn run_over<X: Context>(
         Act::RejectOn(value) if value == output => return Err(()),
         // Unwinds without the panic hook, which would print for each execution.
         Act::PanicOn(value) if value == output => std::panic::resume_unwind(Box::new("toy")),
-        Act::RejectOn(_) | Act::PanicOn(_) | Act::Tip | Act::Look => Vec::new(),
+        Act::RejectOn(_) | Act::PanicOn(_) | Act::Tip | Act::ReadCredits => Vec::new(),
     };
     Ok(Effects { writes, output, cost: 1 })
 }
 
-/// Result of a private batch transaction: its output and its entries.
-type TinyGroup = (u32, TinyLeft);
+/// Result of a transaction in a private batch: its output and its writes.
+type TinyGroup = (u32, TinyWrites);
 
-type TinyLeft = Vec<(Counter, Entry<Counter>)>;
+type TinyWrites = Vec<(Counter, Entry<Counter>)>;
 
 pub(super) struct TinyBatches<'a, X> {
-    workload: &'a Tiny,
-    view: View<'a, Counter, Before, &'a X>,
+    workload: &'a TinyBlock,
+    view: View<'a, Counter, TinyBase, &'a X>,
     groups: Vec<(Chunk, TinyGroup)>,
 }
 
@@ -184,7 +184,7 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     }
 }
 
-impl Workload for Tiny {
+impl Workload for TinyBlock {
     type Location = Counter;
     type Output = u32;
     type Rejection = ();
@@ -206,7 +206,7 @@ impl Workload for Tiny {
         store: &'a Store<Counter>,
         context: &'a X,
     ) -> Result<TinyMachine<'a, X>, ()> {
-        Ok(TinyMachine { acts: self.acts, view: View::new(store, Before(0), context) })
+        Ok(TinyMachine { acts: self.acts, view: View::new(store, TinyBase(0), context) })
     }
 
     fn batches<'a, X: Context + 'a>(
@@ -215,7 +215,7 @@ impl Workload for Tiny {
         store: &'a Store<Counter>,
         context: &'a X,
     ) -> Result<TinyBatches<'a, X>, ()> {
-        let view = View::of_prefix(store, Before(0), context);
+        let view = View::of_prefix(store, TinyBase(0), context);
         Ok(TinyBatches { workload: self, view, groups: Vec::new() })
     }
 }
@@ -223,10 +223,10 @@ impl Workload for Tiny {
 /// The outcomes, in block order: the value read, or `None` for a skip.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    /// Each with the transaction that it was reported for.
+    /// Outcomes, each with its transaction.
     outcomes: Vec<(TxIndex, Option<u32>)>,
-    /// Entries of committed groups.
-    left: Vec<(TxIndex, TinyLeft)>,
+    /// Writes of committed groups.
+    writes: Vec<(TxIndex, TinyWrites)>,
 }
 
 impl Ledger for Outcomes {
@@ -254,25 +254,25 @@ impl Ledger for Outcomes {
         true
     }
 
-    fn commit_group(&mut self, txs: Chunk, (output, left): TinyGroup) {
+    fn commit_group(&mut self, txs: Chunk, (output, writes): TinyGroup) {
         self.commit(txs.first, output);
-        self.left.push((txs.first, left));
+        self.writes.push((txs.first, writes));
     }
 }
 
 impl Outcomes {
     /// Puts the writes of the committed groups into `store`, for the next segment.
     pub(super) fn publish(&self, store: &Store<Counter>) {
-        for (tx, left) in &self.left {
+        for (tx, writes) in &self.writes {
             let version = Version { tx: *tx, incarnation: Incarnation(0) };
-            for (location, entry) in left {
+            for (location, entry) in writes {
                 store.publish(version, location, entry.clone(), &mut Vec::new());
             }
         }
     }
 }
 
-pub(super) type End = BlockEnd<Tiny, Outcomes>;
+pub(super) type End = BlockEnd<TinyBlock, Outcomes>;
 
 pub(super) fn new_protocol(skip_rejected: bool) -> Protocol {
     protocol_of(&Plan::singles(2), skip_rejected)
@@ -283,7 +283,7 @@ pub(super) fn protocol_of(plan: &Plan, skip_rejected: bool) -> Protocol {
     Protocol::new(Limits { skip_rejected, ..LIMITS }, plan)
 }
 
-/// Speculation on two workers.
+/// Limits for two workers.
 pub(super) const LIMITS: Limits = Limits {
     window: 2,
     job_capacity: 1,
@@ -293,7 +293,7 @@ pub(super) const LIMITS: Limits = Limits {
     fallback: None,
 };
 
-/// Whether an event happened in at least one execution of a story.
+/// Records whether an event happened in at least one execution of a test.
 #[derive(Debug)]
 pub(super) struct Sometimes(std::sync::atomic::AtomicBool);
 
@@ -311,9 +311,9 @@ impl Sometimes {
     }
 }
 
-pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
+pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<TinyBlock, Outcomes> {
     Shared::with_protocol(
-        Tiny { acts, list: None },
+        TinyBlock { acts, list: None },
         Outcomes::default(),
         Store::new(1),
         1,
@@ -321,13 +321,13 @@ pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Out
     )
 }
 
-/// Runs a block on this thread and one other. With `cancel`, a third thread cancels it at some
-/// point.
+/// Runs a block on this thread and another one. With `cancel`, a third thread cancels the block at
+/// any point.
 pub(super) fn run(acts: [Act; 2], protocol: Protocol, cancel: bool) -> End {
     run_shared(new_shared(acts, protocol), cancel)
 }
 
-pub(super) fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
+pub(super) fn run_shared(shared: Shared<TinyBlock, Outcomes>, cancel: bool) -> End {
     let token = CancellationToken::new();
     let shared = Arc::new(shared.with_token(cancel.then(|| token.clone())));
     let other = thread::spawn({

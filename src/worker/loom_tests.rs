@@ -1,10 +1,10 @@
-//! Whole tiny blocks: two workers, two transactions, the real [`work`], coordinator, channels,
-//! protocol and store, under every schedule with two preemptions.
+//! loom tests of whole blocks: two workers, two transactions, the real [`work`], coordinator,
+//! channels, protocol and store, under every schedule with two preemptions.
 //!
 //! loom reports a lost wake-up as a deadlock. Run with
 //! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
 
-use super::coordinate::give_up;
+use super::coordinate::fail_block;
 use super::loom_hasty::run_helping;
 use super::loom_machine::{Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run};
 use super::stop::NoResult;
@@ -37,7 +37,8 @@ fn loom_block_with_a_conflict_ends_as_in_order() {
     assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");
 }
 
-/// Seeded bug: a worker posts and tries the lock, and no worker looks again. See the next test.
+/// Seeded bug: the holder of the lock does not check for reports after releasing it. See the next
+/// test.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "deadlocks, as it should"]
@@ -81,7 +82,7 @@ fn loom_skip_withdraws_before_the_frontier_moves() {
 fn loom_credit_is_there_before_the_frontier_moves() {
     static EARLY: Sometimes = Sometimes::new();
     explore("credit", PREEMPTIONS, 300, || {
-        let end = run([Act::Tip, Act::Look], new_protocol(false), false);
+        let end = run([Act::Tip, Act::ReadCredits], new_protocol(false), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
         EARLY.note(end.counters.blocked > 0);
     });
@@ -95,7 +96,7 @@ fn loom_credit_is_there_before_the_frontier_moves() {
 fn loom_credit_after_the_frontier_moved() {
     let _bug = seed(Bug::CreditAfterFrontier);
     explore("credit_after_the_frontier", PREEMPTIONS, 1, || {
-        let end = run([Act::Tip, Act::Look], new_protocol(false), false);
+        let end = run([Act::Tip, Act::ReadCredits], new_protocol(false), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
     });
 }
@@ -152,9 +153,9 @@ fn loom_speculative_panic_is_dropped() {
     });
 }
 
-/// The fault is a flag beside the lock, so here "post, try, look again" uses two words. That this
-/// needs the fences of `try_lock` and its guard is an argument that loom cannot check: in loom, a
-/// failed try always reads the newest state of the lock.
+/// The fault is a flag outside the lock, so posting it and trying the lock use two atomics. loom
+/// cannot check that this requires the fences of `try_lock` and its guard: in loom, a failed
+/// `try_lock` always reads the newest state of the lock.
 #[test]
 fn loom_lost_worker_ends_the_block() {
     static BROKEN: Sometimes = Sometimes::new();
@@ -163,10 +164,10 @@ fn loom_lost_worker_ends_the_block() {
         let lost = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
-                // To loom, a real panic would look as if all its threads panicked.
+                // In loom, a real panic would appear as a panic of all threads.
                 if let Some(message) = Threads::BLOCKING.recv(&shared.jobs) {
                     let _ = shared.claim(message.job);
-                    give_up(&shared, Invariant::WorkersGone);
+                    fail_block(&shared, Invariant::WorkersGone);
                 }
             }
         });

@@ -42,16 +42,16 @@ pub trait Machine {
     type BaseError: Debug + Send;
 
     /// Starts a chunk, which shares nothing with earlier runs. Within a chunk, a transaction may
-    /// use values that an earlier one of the chunk has read or written without reading them from
-    /// the view; its result is thrown away whenever the result of the earlier one is (I14). This
-    /// requires [`shared_chunks`](crate::protocol::Limits::shared_chunks) in the limits.
+    /// use values that an earlier transaction of the chunk has read or written, without reading
+    /// them from the view; if the earlier one aborts, so does this one (I14). This requires
+    /// [`shared_chunks`](crate::protocol::Limits::shared_chunks) in the limits.
     fn begin_chunk(&mut self) {}
 
     /// Moves the view to the state below `tx`.
     fn begin(&mut self, tx: TxIndex);
 
-    /// As [`begin`](Self::begin), where `tx` is the frontier and another worker may be running it:
-    /// see [`View::begin_second`].
+    /// As [`begin`](Self::begin), for a helper: `tx` is the frontier, and another worker may be
+    /// running it. See [`View::begin_second`].
     ///
     /// [`View::begin_second`]: super::View::begin_second
     fn begin_second(&mut self, tx: TxIndex);
@@ -65,40 +65,40 @@ pub trait Machine {
         tx: TxIndex,
     ) -> Result<Effects<Self::Location, Self::Output>, Self::Rejection>;
 
-    /// Returns whether the block can go on without a transaction rejected for `reason`, if the
-    /// caller permits skipping.
+    /// Returns whether a transaction rejected for `reason` can be skipped, if the caller permits
+    /// skipping.
     fn may_skip(reason: &Self::Rejection) -> bool {
         let _ = reason;
         true
     }
 
-    /// Returns the reads since `begin`, and what stopped the view.
+    /// Returns the reads since `begin`, and why the view stopped, if it did.
     fn end(&mut self) -> (ReadSet<Self::Location>, Option<Stop<Self::BaseError>>);
 }
 
-/// Start of a run of a private batch.
+/// Parameters of a run of a private batch.
 #[derive(Debug)]
 pub struct BatchStart<L: Location> {
-    /// The members in this range run.
+    /// The members to run.
     pub txs: Chunk,
-    /// The members run on the committed prefix below this index.
+    /// Index of the snapshot: members run on the committed prefix below it.
     pub snapshot: TxIndex,
-    /// Receives the accesses.
+    /// Log that receives the accesses.
     pub log: AccessLog<L>,
-    /// Whether another worker runs the same batch. This run then leaves no trace.
+    /// Whether another worker runs the same batch. This run is then registered nowhere.
     pub is_second: bool,
 }
 
 /// Results of a run of a private batch.
 #[derive(Debug)]
 pub struct RanBatch<L: Location, G> {
-    /// Results of its transactions, in groups of contiguous transactions that commit together.
+    /// Results of the transactions, in groups of contiguous transactions that commit together.
     pub groups: Vec<(Chunk, G)>,
-    /// Reads from the snapshot and writes, with an end for each group.
+    /// Reads from the snapshot and writes, with the end of each group.
     pub log: Option<AccessLog<L>>,
 }
 
-/// Runs private batches on one worker: transactions one after the other with one journal, on a
+/// Runs private batches on one worker: transactions run sequentially, with one journal, on a
 /// snapshot.
 pub trait BatchMachine {
     /// Key of a piece of state.
@@ -117,11 +117,12 @@ pub trait BatchMachine {
     /// results.
     ///
     /// # Errors
-    /// Returns why `tx` has no result. Its changes are dropped, and the segment ends before it. A
-    /// result that is settled only at the frontier is [`NoResult::TOO_EARLY`].
+    /// Returns why `tx` has no result. Its changes are dropped, and the segment ends before it. If
+    /// its result is final only at the frontier, the error is [`NoResult::TOO_EARLY`].
     fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<Self::Rejection, Self::BaseError>>;
 
-    /// Ends the batch and returns its results; after a panic, those of the transactions before it.
+    /// Ends the batch and returns its results; after a panic, the results of the transactions
+    /// before the panic.
     fn end(&mut self) -> RanBatch<Self::Location, Self::Group>;
 }
 
@@ -156,8 +157,8 @@ pub trait Workload: Sync {
     where
         Self: 'a;
 
-    /// Calls `credit` with the deltas that a transaction with this output adds when it commits. The
-    /// locations are read only where everything below the reader is final, so no reader has to be
+    /// Calls `credit` with each delta that a transaction with this output adds when it commits. The
+    /// locations are read only if everything below the reader is final, so no reader has to be
     /// named.
     fn credits(
         &self,
@@ -188,7 +189,7 @@ pub trait Workload: Sync {
     ) -> Result<Self::Batches<'a, X>, Self::BaseError>;
 }
 
-/// Keeps the outcomes, in block order. Its methods are called at the frontier, by one thread at a
+/// Stores the outcomes, in block order. Its methods are called at the frontier, by one thread at a
 /// time.
 pub trait Ledger: Send {
     /// Outcome of a transaction.

@@ -8,28 +8,28 @@ use crate::protocol::{Job, JobReport};
 /// A job, with data about earlier runs.
 pub(super) struct JobMessage<W: Workload> {
     pub(super) job: Job,
-    /// Locations of the entries left by the previous incarnation of the first transaction. The
-    /// others of a chunk have never run.
+    /// Locations of the entries of the previous incarnation of the first transaction. The other
+    /// transactions of a chunk have never run.
     pub(super) previous: Vec<W::Location>,
 }
 
-/// Data of a run that is published. The coordinator keeps it until the run commits or is aborted.
+/// Data of a published run, which the coordinator keeps until the run commits or aborts.
 pub(super) struct KeptRun<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
-    /// Locations of its entries.
+    /// Locations of the entries.
     pub(super) written: Vec<W::Location>,
     pub(super) output: W::Output,
 }
 
-/// What the coordinator keeps of a run. Without a result, entries of earlier incarnations stay in
-/// the store.
-pub(super) type Kept<W> = Result<KeptRun<W>, NoResultOf<W>>;
+/// Data of a run that the coordinator keeps. If the run has no result, the entries of earlier
+/// incarnations stay in the store.
+pub(super) type KeptResult<W> = Result<KeptRun<W>, NoResultOf<W>>;
 
-/// The answer to a job.
+/// A worker's answer to a job.
 pub(super) struct ReportMessage<W: Workload> {
     pub(super) report: JobReport,
-    /// One item per result of the report.
-    pub(super) kept: Vec<Kept<W>>,
+    /// Data of each result in the report.
+    pub(super) kept: Vec<KeptResult<W>>,
     /// Results of a private batch.
     pub(super) batch: Option<RanBatch<W::Location, W::Group>>,
     /// Whether a helper reports a private batch that another worker had begun.
@@ -37,17 +37,17 @@ pub(super) struct ReportMessage<W: Workload> {
 }
 
 impl<W: Workload> ReportMessage<W> {
-    /// Creates the report of a job other than a private batch, with the data of each result.
-    pub(super) const fn of(report: JobReport, kept: Vec<Kept<W>>) -> Self {
+    /// Creates the report of a job that is not a private batch.
+    pub(super) const fn of(report: JobReport, kept: Vec<KeptResult<W>>) -> Self {
         Self { report, kept, batch: None, is_second: false }
     }
 }
 
 /// The next task of a worker.
-pub(super) enum Next<W: Workload> {
+pub(super) enum NextTask<W: Workload> {
     Run(JobMessage<W>),
     /// Return a job that the coordinator has taken back.
-    GiveBack(JobMessage<W>),
-    /// Send the report of a private batch that this worker helped with and ended first.
+    Return(JobMessage<W>),
+    /// Send the report of a private batch that this worker helped with and finished first.
     Report(Box<ReportMessage<W>>),
 }

@@ -1,12 +1,12 @@
 //! Workers that run transactions, and the coordinator lock that they share.
 //!
 //! A worker takes a job from a bounded channel, runs its transactions against a [`View`] of the
-//! store, publishes each write set completely, and only then posts its report. Then it tries to
+//! store, publishes each write set completely, and only then sends its report. Then it tries to
 //! take the coordinator lock. The worker that holds the lock applies reports to the protocol and
 //! performs the protocol's commands. After releasing the lock it checks for reports again, so that
-//! none is left behind.
+//! none is missed.
 //!
-//! No thread only coordinates, and no worker spins on the lock or waits for it.
+//! No thread is dedicated to coordination, and no worker spins on the lock or waits for it.
 
 mod actor;
 mod batch;
@@ -16,10 +16,10 @@ mod claims;
 mod commit;
 mod coordinate;
 mod coordinator;
+#[cfg(feature = "mutants")]
+mod delayed;
 mod events;
 mod help;
-#[cfg(feature = "mutants")]
-mod late;
 #[cfg(all(test, braid_loom))]
 mod loom_batches;
 #[cfg(all(test, braid_loom))]
@@ -52,7 +52,8 @@ pub use view::View;
 use crate::ids::{Chunk, TxIndex};
 use crate::sync::Receiver;
 
-/// Points where an actor may be interrupted: choice points of the simulator, each with a cost.
+/// Points where an actor may be interrupted. They are the choice points of the simulator, each with
+/// a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Point {
@@ -68,7 +69,7 @@ pub enum Point {
     Check,
     /// A message is sent or received.
     Message,
-    /// A job was reported and the next one has not begun.
+    /// A job was reported, and the next job has not begun.
     Between,
     /// The coordinator lock is taken or released.
     Coordinator,
@@ -80,20 +81,21 @@ pub enum Point {
     Fold,
 }
 
-/// Activity of an actor, reported to its runtime.
+/// An activity that an actor reports to its runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activity {
-    /// The actor begins a private batch or a part of a sequential segment: members of this range
-    /// run one after the other.
+    /// The actor begins a private batch or a part of a sequential segment, whose transactions run
+    /// one after the other.
     Batch(Chunk),
     /// The actor begins to run a transaction. The run lasts until the actor is interrupted outside
     /// a read.
     Run(TxIndex),
-    /// The last run of the transaction has to wait for another transaction or for the frontier.
+    /// The last run of the transaction ended without a result, because it has to wait for another
+    /// transaction or for the frontier.
     Blocked(TxIndex),
-    /// The actor may have changed a value read by another actor's run of this transaction; the run
-    /// ends if it has.
+    /// The actor may have changed a value that another actor's run of this transaction has read; if
+    /// it has, the run ends.
     Overtook(TxIndex),
     /// The last run of the transaction ended because a value that it had read has changed.
     Overtaken(TxIndex),
@@ -122,7 +124,7 @@ impl<I: Interrupt> Interrupt for &I {
     }
 }
 
-/// The interruption points of any actor, for machines that are compiled once; `None` if nothing
+/// Interruption points as a trait object, for machines that are compiled once; `None` if nothing
 /// interrupts their runs.
 pub type AnyInterrupt<'a> = Option<&'a dyn Interrupt>;
 
@@ -147,11 +149,11 @@ pub enum Waited<T> {
     Message(T),
     /// The channel is closed and empty.
     Closed,
-    /// No message arrived for a while, and the caller may do something else.
+    /// No message arrived for a while, and the caller may help another worker.
     Stalled,
 }
 
-/// Connects an actor to its runtime: where it may be interrupted, and how it waits.
+/// The runtime of an actor: its interruption points, and how it waits.
 pub trait Context: Interrupt {
     /// Returns the interruption points for the actor's machine.
     fn any(&self) -> AnyInterrupt<'_>
@@ -165,15 +167,16 @@ pub trait Context: Interrupt {
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
 
     /// Waits for a message. Calls `is_stalled` from time to time while none arrives, and returns
-    /// early if it is true: another worker may be preempted. A runtime need not call it.
+    /// early if it returns true, which means that another worker may be preempted. A runtime need
+    /// not call it.
     fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
         let _ = is_stalled;
         self.recv(channel).map_or(Waited::Closed, Waited::Message)
     }
 
-    /// Waits for a message from a worker that is probably working on it, for about as long as it
-    /// takes to wake a thread. Returns `None` also if no message arrived by then: the sender may be
-    /// preempted, and the caller then does the work itself.
+    /// Waits for a message that a worker is probably about to send, for about as long as it takes
+    /// to wake a thread. Returns `None` also if no message arrived by then: the sender may be
+    /// preempted, and the caller does the work itself.
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.recv(channel)
     }

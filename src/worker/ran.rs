@@ -16,12 +16,12 @@ pub(super) struct UnpublishedRun<W: Workload> {
 
 impl<W: Workload> UnpublishedRun<W> {
     /// Creates the result of a run whose reads do not matter.
-    pub(super) fn nothing(why: NoResultOf<W>) -> Self {
+    pub(super) fn without_result(why: NoResultOf<W>) -> Self {
         Self { reads: ReadSet::default(), result: Err(why) }
     }
 
-    /// Returns whether a repetition on final values ends the same way. A run that is early may have
-    /// a result then, a database may answer, and user code may return.
+    /// Returns whether a repetition on the same values would have the same result. A run that was
+    /// stopped, or that met a database error or a panic, may have another one.
     pub(super) const fn recurs(&self) -> bool {
         matches!(self.result, Ok(_) | Err(NoResult::Rejected(_)))
     }

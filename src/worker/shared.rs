@@ -13,7 +13,7 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
 use crate::protocol::{Counters, Halt, Limits, Plan, Protocol};
-use crate::spans::Parent;
+use crate::spans::ParentSpan;
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
 #[cfg(feature = "trace")]
@@ -25,13 +25,13 @@ use std::sync::Arc;
 pub struct Setup<W: Workload, G> {
     /// The transactions.
     pub workload: Arc<W>,
-    /// Keeps the outcomes.
+    /// Stores the outcomes.
     pub ledger: G,
     /// An empty store, or one with base values and the entries of lower transactions.
     pub store: Arc<Store<W::Location>>,
-    /// Limits and policies.
+    /// Limits of the protocol.
     pub limits: Limits,
-    /// How the block is divided into jobs.
+    /// The division of the block into jobs.
     pub plan: Plan,
     /// Cost after which a chunk ends early if it holds up the frontier.
     pub patience: u64,
@@ -39,8 +39,8 @@ pub struct Setup<W: Workload, G> {
 
 /// A block in progress: the store, the channels and the coordinator.
 ///
-/// A preempted worker may still hold a reference after the block is over. Nothing in it is needed
-/// then: see [`Shared::end`].
+/// A preempted worker may still hold a reference after the block is over, which does no harm: see
+/// [`Shared::end`].
 pub struct Shared<W: Workload, G> {
     pub(super) workload: Arc<W>,
     pub(super) store: Arc<Store<W::Location>>,
@@ -53,26 +53,26 @@ pub struct Shared<W: Workload, G> {
     pub(super) jobs: Receiver<JobMessage<W>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
-    /// Progress of the newest job, for each transaction that starts one: see `claims`.
+    /// Progress of the newest job that starts with each transaction: see `claims`.
     pub(super) claims: PerTx<AtomicU32>,
     /// Progress of each private batch.
     pub(super) batch_claims: Box<[AtomicU32]>,
     /// The private batches.
     pub(super) batches: Box<[Chunk]>,
-    /// An empty access log, cloned for each batch so that all use the same hash seed.
+    /// An empty access log, cloned for each batch, so that all logs have the same hash seed.
     pub(super) empty_log: AccessLog<W::Location>,
-    /// Everything below this index was committed before the segment.
+    /// Index below which everything was committed before the segment.
     pub(super) snapshot: TxIndex,
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
-    /// Ends the block from outside.
+    /// The caller's token, which ends the block early.
     token: Option<CancellationToken>,
-    /// Why the block cannot go on, until the coordinator has handled it.
+    /// A broken invariant that the coordinator has not handled yet.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
     /// Span of the block, in builds with spans.
-    pub(super) span: Parent,
+    pub(super) span: ParentSpan,
     pub(super) log: Log<EngineEvent<W::Location>>,
 }
 
@@ -90,7 +90,7 @@ pub struct BlockEnd<W: Workload, G> {
     /// Writes of committed transactions below this index are in the store; later ones are in the
     /// ledger.
     pub published: TxIndex,
-    /// All writes committed by private batches.
+    /// The writes that private batches have committed.
     pub conflicts: ConflictIndex<W::Location>,
     /// Number of private batches that committed at least one transaction.
     pub batches: u64,
@@ -98,7 +98,7 @@ pub struct BlockEnd<W: Workload, G> {
     pub halt: Option<Halt>,
     /// Why the transaction that ended the block has no result.
     pub error: Option<NoResult<W::Rejection, W::BaseError>>,
-    /// A broken rule.
+    /// The first broken invariant.
     pub broken: Option<Invariant>,
     /// Counters of the protocol.
     pub counters: Counters,
@@ -117,7 +117,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         Self::with_protocol(workload, ledger, store, patience, protocol)
     }
 
-    /// Creates a block with a protocol of the caller.
+    /// Creates a block with the given protocol.
     #[must_use]
     pub fn with_protocol(
         workload: impl Into<Arc<W>>,
@@ -132,8 +132,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let first = protocol.frontier();
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
-        // Room for the answers to all jobs in the channel and to the one outside it, so that a
-        // worker never waits to send a report.
+        // The channel has room for the reports of all jobs, including the job outside the channel,
+        // so that a worker never waits to send a report.
         let reports = if mutant!(ReportChannelShort) { 1 } else { limits.job_capacity + 1 };
         let (report_sender, reports) = bounded(reports as usize);
         let batches: Box<[Chunk]> = protocol.batches().collect();
@@ -160,7 +160,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             token: None,
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
-            span: Parent::current(),
+            span: ParentSpan::current(),
             log: Log::off(),
         }
     }
@@ -183,12 +183,12 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self
     }
 
-    /// The transactions.
+    /// Returns the transactions.
     pub fn workload(&self) -> &W {
         &self.workload
     }
 
-    /// The multi-version store of this block.
+    /// Returns the multi-version store of this block.
     pub fn store(&self) -> &Store<W::Location> {
         &self.store
     }
@@ -207,9 +207,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.stop_work.store(true, SeqCst);
     }
 
-    /// Notifies workers that run one of these transactions that a value it has read may have
+    /// Notifies the workers that run `stale_readers` that a value read by their run may have
     /// changed.
-    pub(super) fn overtake<X: Context>(&self, stale_readers: &[TxIndex], context: &X) {
+    pub(super) fn notify_readers<X: Context>(&self, stale_readers: &[TxIndex], context: &X) {
         for tx in stale_readers.iter().filter(|tx| self.store.name_running(**tx)) {
             context.report(Activity::Overtook(*tx));
         }
@@ -219,13 +219,13 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.stop_work.load(SeqCst) || self.is_cancelled()
     }
 
-    /// Returns whether nothing is left to run, or work has to stop.
+    /// Returns whether all transactions have committed, or work has to stop.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn is_over(&self) -> bool {
         self.is_stopped() || self.frontier.load(SeqCst) >= self.transactions
     }
 
-    /// Reports that the block cannot go on.
+    /// Reports a broken invariant to the coordinator.
     pub(super) fn post_fault(&self, broken: Invariant) {
         *self.fault.lock() = Some(broken);
         // A swap, as in `take_fault`: loom does not order a plain store against swaps.
@@ -237,12 +237,12 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 
     /// Returns whether the coordinator has a report or a fault to handle.
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn needs_coordinator(&self) -> bool {
         !self.reports.is_empty() || self.has_fault.load(SeqCst)
     }
 
     /// Returns the result of the block, after one worker has returned from [`work`](super::work).
-    /// Other workers need not have returned: whatever they still do has no effect. Returns `None`
+    /// Other workers need not have returned; their actions no longer have an effect. Returns `None`
     /// if the result was taken before.
     #[must_use]
     pub fn end(&self) -> Option<BlockEnd<W, G>> {

@@ -6,11 +6,11 @@ use crate::panics::Payload;
 /// Why a view stopped answering.
 #[derive(Debug)]
 pub enum Stop<E> {
-    /// The run waits for this lower transaction: it read an estimate of it, or a location that the
-    /// transaction will probably write or has changed.
+    /// The run has to wait for this lower transaction: it read an estimate of that transaction, or
+    /// a location that the transaction will probably write or has changed.
     Blocked(TxIndex),
-    /// The read needs a value that is settled only if everything below is final, or the run is of
-    /// no use any more.
+    /// The read needs a value that is final only once everything below is final, or the result of
+    /// the run is no longer needed.
     TooEarly,
     /// A value that the run has read has changed, so the run is wasted.
     Overtaken,
@@ -18,15 +18,15 @@ pub enum Stop<E> {
     Base(E),
 }
 
-/// A read was refused because the view has stopped. The view keeps the cause, which counts even if
-/// the machine ignores this error.
+/// Error of a read from a view that has stopped. The view keeps the cause, which takes effect even
+/// if the machine ignores this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
 /// Why a run of a transaction has no result.
 #[derive(Debug)]
 pub enum NoResult<R, E> {
-    /// The view stopped answering; or the result of a member of a private batch is settled only at
+    /// The view stopped answering; or the result of a member of a private batch is final only at
     /// the frontier ([`NoResult::TOO_EARLY`]).
     Stopped(Stop<E>),
     /// The transaction is invalid on the state that it read.
@@ -36,7 +36,7 @@ pub enum NoResult<R, E> {
 }
 
 impl<R, E> NoResult<R, E> {
-    /// The result is settled only at the frontier.
+    /// The result is final only at the frontier.
     pub const TOO_EARLY: Self = Self::Stopped(Stop::TooEarly);
 
     /// Returns the reason for a failed read of the base state.
@@ -44,7 +44,7 @@ impl<R, E> NoResult<R, E> {
         Self::Stopped(Stop::Base(error))
     }
 
-    /// Returns whether the run has not failed: another one, later, may have a result.
+    /// Returns whether a later run may have a result, because this one did not fail.
     pub const fn is_early(&self) -> bool {
         matches!(self, Self::Stopped(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken))
     }

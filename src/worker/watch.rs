@@ -1,6 +1,6 @@
-//! Observation of the frontier's progress by a waiting worker.
+//! Detection of a stalled frontier by a waiting worker.
 
-use super::claims::Begun;
+use super::claims::FrontierRun;
 use super::machine::{LedgerOf, Workload};
 use super::shared::Shared;
 use super::{Context, Point};
@@ -8,11 +8,11 @@ use crate::ids::{Incarnation, TxIndex};
 use crate::mv::Beat;
 use crate::sync::SeqCst;
 
-/// Observations of the frontier by a waiting worker.
+/// Detects that the run of the frontier makes no progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StallWatch {
     last: Option<(TxIndex, Beat)>,
-    /// The run that the worker has helped with; it helps with each only once.
+    /// The last run that the worker has helped with. It helps with each run only once.
     helped: Option<(TxIndex, Incarnation)>,
 }
 
@@ -28,27 +28,26 @@ impl StallWatch {
     }
 
     /// Records that the worker has helped with `begun`.
-    pub(super) const fn note_helped(&mut self, begun: Begun) {
-        self.helped = Some(begun.run());
+    pub(super) const fn note_helped(&mut self, begun: FrontierRun) {
+        self.helped = Some(begun.id());
     }
 
-    /// Returns the job that a worker runs at the frontier, if it has made no progress since the
-    /// last call.
+    /// Returns the run of the frontier, if it has made no progress since the last call.
     pub(super) fn stalled<W: Workload, G: LedgerOf<W>>(
         &mut self,
         shared: &Shared<W, G>,
         context: &impl Context,
-    ) -> Option<Begun> {
+    ) -> Option<FrontierRun> {
         let frontier = TxIndex(shared.frontier.load(SeqCst));
         let beat = shared.store.beat_of(frontier);
         let is_same = self.last.replace((frontier, beat)) == Some((frontier, beat));
         if !is_same || beat.is_in_base() {
             return None;
         }
-        let may_help = |begun: &Begun| self.helped != Some(begun.run());
-        shared.begun(frontier).filter(may_help)?;
-        // This worker may be preempted here, too: the check after it decides.
+        let may_help = |begun: &FrontierRun| self.helped != Some(begun.id());
+        shared.frontier_run(frontier).filter(may_help)?;
+        // This worker may be preempted here, so it checks again.
         context.yield_at(Point::Coordinator);
-        shared.begun(frontier).filter(may_help)
+        shared.frontier_run(frontier).filter(may_help)
     }
 }

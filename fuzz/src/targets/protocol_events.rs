@@ -109,7 +109,7 @@ fn begin_later(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<
     let first = bytes.int_in_range(0..=scenario.txs.len() as u32 - 1)?;
     bytes.int_in_range(0..=first)?;
     later.begin_later(first);
-    if scenario.serial().outcomes.len() > first as usize {
+    if scenario.run_sequentially().outcomes.len() > first as usize {
         *scenario = later;
     }
     Ok(())

@@ -8,7 +8,7 @@ use braid_evm::protocol::Command;
 
 impl CoordinatorRules {
     /// Checks a command that concerns only private batches.
-    pub(super) fn told_of_batch<L: Location>(
+    pub(super) fn check_batch_command<L: Location>(
         &mut self,
         command: &Command,
         world: &mut World<L>,

@@ -1,5 +1,5 @@
-//! Rules for private batches in the coordinator: which jobs run, what the commit rule permits, and
-//! when writes are in the store.
+//! Rules for private batches in the coordinator: permitted runs, permitted commits, and publication
+//! of their writes.
 
 use super::batch_runs::{Bases, OneBatch};
 use super::history::History;
@@ -16,7 +16,7 @@ pub struct SeenBatches {
     pub runs: u64,
     /// Committed groups.
     pub commits: u64,
-    /// Groups committed after commits of others since their snapshot.
+    /// Groups committed after a commit of another job since their snapshot.
     pub above_others: u64,
     /// Verdicts that forbid a commit.
     pub conflicts: u64,
@@ -24,9 +24,9 @@ pub struct SeenBatches {
     pub false_alarms: u64,
     /// Runs claimed back from the channel.
     pub claims: u64,
-    /// Rounds that began with the publication of what earlier ones had left.
+    /// Segments that began with the publication of pending writes.
     pub published: u64,
-    /// Blocks handed over because the rest of a batch could not continue.
+    /// Segments that fell back because a batch could not continue.
     pub fell_back: u64,
 }
 
@@ -48,7 +48,7 @@ impl SeenBatches {
 #[derive(Debug)]
 pub struct BatchRules<L: Location> {
     batches: Vec<OneBatch<L>>,
-    /// Everything below this index was committed before the round.
+    /// Index below which everything was committed before the segment.
     first: TxIndex,
     /// Whether batches read from an access list instead of a snapshot.
     is_listed: bool,
@@ -81,9 +81,9 @@ impl<L: Location> BatchRules<L> {
         self
     }
 
-    /// Takes over the history of an earlier round of the block. Writes that are not in the store are
-    /// published first.
-    pub fn go_on_from(&mut self, before: Self) {
+    /// Continues from the history of an earlier segment of the block. Pending writes are published
+    /// first.
+    pub fn continue_from(&mut self, before: Self) {
         (self.history, self.bases) = (before.history, before.bases);
         self.seen.published += u64::from(self.history.begin_publishing());
     }
@@ -92,21 +92,22 @@ impl<L: Location> BatchRules<L> {
         self.batches.get_mut(id.0 as usize).ok_or_else(|| format!("there is no {id:?}"))
     }
 
-    fn of_job(&mut self, job: Job) -> Result<&mut OneBatch<L>, Why> {
+    fn batch_of_job(&mut self, job: Job) -> Result<&mut OneBatch<L>, Why> {
         let id = job.batch().ok_or_else(|| format!("{job:?} is none of a batch"))?;
         self.batch(id)
     }
 
     /// Returns the batch that contains `tx`.
-    fn of(&self, tx: TxIndex) -> Option<&OneBatch<L>> {
+    fn batch_of(&self, tx: TxIndex) -> Option<&OneBatch<L>> {
         self.batches.iter().find(|batch| batch.txs.first <= tx && tx < batch.txs.end)
     }
 
-    /// Returns whether the batch of the frontier `tx` has run, and `tx` must not commit or has no
-    /// result, so that the block may be handed over. `refused`: the block has no room for it.
+    /// Returns whether the segment may fall back at the frontier `tx`: its batch has run, and `tx`
+    /// must not commit or has no result. `refused` means that the block has no room for `tx`.
     #[must_use]
     pub fn is_stuck(&self, tx: TxIndex, refused: bool) -> bool {
-        let ran = self.of(tx).and_then(|batch| batch.ran.as_ref()).filter(|ran| ran.is_heard);
+        let ran =
+            self.batch_of(tx).and_then(|batch| batch.ran.as_ref()).filter(|ran| ran.is_received);
         ran.is_some_and(|ran| match ran.next() {
             Some(_) => refused || ran.is_forbidden(tx),
             None => ran.held == Some(tx),
@@ -117,32 +118,32 @@ impl<L: Location> BatchRules<L> {
     ///
     /// # Errors
     /// Returns the reason if the run is not permitted.
-    pub fn ask(&mut self, job: Job) -> Result<(), Why> {
+    pub fn request_run(&mut self, job: Job) -> Result<(), Why> {
         self.history.is_published(self.first)?;
-        self.of_job(job)?.ask(job)
+        self.batch_of_job(job)?.request_run(job)
     }
 
-    /// Checks a command to claim a job back from the channel.
+    /// Checks a command to claim `job` back from the channel.
     ///
     /// # Errors
-    /// Returns the reason if a worker has started it.
+    /// Returns the reason if a worker has started the job.
     pub fn take_back(&mut self, job: Job) -> Result<(), Why> {
         self.seen.claims += 1;
-        self.of_job(job)?.take_back(job)
+        self.batch_of_job(job)?.take_back(job)
     }
 
     /// Checks the start of a run.
     ///
     /// # Errors
-    /// Returns the reason if no command requested it.
+    /// Returns the reason if no command requested the run.
     pub fn began(&mut self, job: Job) -> Result<(), Why> {
-        self.of_job(job)?.begin(job)
+        self.batch_of_job(job)?.begin(job)
     }
 
     /// Checks the end of a run.
     ///
     /// # Errors
-    /// Returns the reason if the worker ran other members, or read other values than those at its
+    /// Returns the reason if the worker ran wrong members, or read values that differ from its
     /// snapshot.
     pub fn ended(
         &mut self,
@@ -158,20 +159,20 @@ impl<L: Location> BatchRules<L> {
             self.bases.compare(group, self.first, cells)?;
         }
         let snapshot = self.first;
-        self.of_job(job)?.end(job, groups, (held, is_second), snapshot)
+        self.batch_of_job(job)?.end(job, groups, (held, is_second), snapshot)
     }
 
-    /// Checks a report of `job` as it is sent or, with `is_heard`, received.
+    /// Checks a report as it is sent or, with `is_received`, as it is received.
     ///
     /// # Errors
     /// Returns the reason if the report differs from the run.
-    pub fn reported(&mut self, report: &JobReport, is_heard: bool) -> Result<(), Why> {
+    pub fn reported(&mut self, report: &JobReport, is_received: bool) -> Result<(), Why> {
         let job = report.job;
         if job.batch().is_none() || report.void {
             return Ok(());
         }
-        let batch = self.of_job(job)?;
-        if is_heard { batch.hear(report) } else { batch.is_ended_with(report) }
+        let batch = self.batch_of_job(job)?;
+        if is_received { batch.receive_report(report) } else { batch.is_ended_with(report) }
     }
 
     /// Returns the next group of the batch, which must start at `tx`, for comparison or admission.
@@ -183,7 +184,7 @@ impl<L: Location> BatchRules<L> {
         ran.next().ok_or_else(|| format!("no results at {tx}"))
     }
 
-    /// Checks a verdict, which may forbid more than the exact rule but not less.
+    /// Checks a verdict, which may forbid more commits than the exact rule, but not fewer.
     ///
     /// # Errors
     /// Returns the reason if it permits a forbidden commit.
@@ -199,10 +200,10 @@ impl<L: Location> BatchRules<L> {
         let exact = history.first_conflict(ran, ran.committed);
         ran.verdict = Some(conflict);
         let never = TxIndex(u32::MAX);
-        let (told, exact) = (conflict.map_or(never, |at| at.max(tx)), exact.unwrap_or(never));
+        let (allowed, exact) = (conflict.map_or(never, |at| at.max(tx)), exact.unwrap_or(never));
         seen.conflicts += u64::from(conflict.is_some());
-        seen.false_alarms += u64::from(told < exact);
-        ensure(told <= exact, || {
+        seen.false_alarms += u64::from(allowed < exact);
+        ensure(allowed <= exact, || {
             format!("{:?} may commit up to {conflict:?}, it was said, and not {exact}", ran.job)
         })
     }
@@ -210,7 +211,8 @@ impl<L: Location> BatchRules<L> {
     /// Checks the commit of a group.
     ///
     /// # Errors
-    /// Returns the reason if the commit rule forbids it, or if it is not the next group.
+    /// Returns the reason if the commit rule forbids the commit, or if the group is not the next
+    /// one.
     pub fn commit_group(&mut self, id: BatchId, group: Chunk) -> Result<(), Why> {
         let Self { batches, history, seen, .. } = self;
         let batch = batches.get_mut(id.0 as usize).ok_or("no such batch")?;
@@ -224,7 +226,7 @@ impl<L: Location> BatchRules<L> {
         let is_forbidden = ran.is_forbidden(group.first);
         ensure(!is_forbidden, || format!("{group:?} is committed against the verdict"))?;
         seen.commits += 1;
-        seen.above_others += u64::from(history.has_outsiders(ran));
+        seen.above_others += u64::from(history.has_later_commits(ran));
         let writes = ran.groups.get(ran.committed).map(|group| group.writes.clone());
         ran.committed += 1;
         history.commit_group(ran.job, group, &writes.unwrap_or_default());

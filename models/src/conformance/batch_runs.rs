@@ -1,4 +1,4 @@
-//! Rules for runs of private batches: which members run, what they read, and how often.
+//! Rules for runs of private batches: their members, their reads, and their number.
 
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// Results of the last run of a batch.
 #[derive(Clone, Debug)]
-pub(super) struct Ran<L: Location> {
+pub(super) struct RecordedRun<L: Location> {
     /// The job that ran.
     pub(super) job: Job,
     /// Index below which every transaction was committed and in the store when the job was
@@ -24,10 +24,10 @@ pub(super) struct Ran<L: Location> {
     /// The lowest member that the last verdict forbids; `None` if no verdict was requested.
     pub(super) verdict: Option<Option<TxIndex>>,
     /// Whether the protocol has received the report.
-    pub(super) is_heard: bool,
+    pub(super) is_received: bool,
 }
 
-impl<L: Location> Ran<L> {
+impl<L: Location> RecordedRun<L> {
     /// Returns the group that commits next.
     #[must_use]
     pub(super) fn next(&self) -> Option<Chunk> {
@@ -44,32 +44,34 @@ impl<L: Location> Ran<L> {
 /// A private batch.
 #[derive(Debug)]
 pub(super) struct OneBatch<L: Location> {
-    /// Its transactions.
+    /// The transactions.
     pub(super) txs: Chunk,
-    /// Runs that were requested and not claimed back.
+    /// Number of runs that were requested and not claimed back.
     pub(super) runs: u32,
-    /// The run that was requested and has not ended, and whether it has started.
-    pub(super) out: Option<(Job, bool)>,
-    /// Runs that a helper ended before the worker that claimed them reported their start.
+    /// The requested run that has not ended, and whether it has started.
+    pub(super) requested: Option<(Job, bool)>,
+    /// Runs that a helper finished before the worker that had claimed them reported their start.
     unbegun: Vec<Job>,
-    /// Results of the last run, unless they were aborted.
-    pub(super) ran: Option<Ran<L>>,
+    /// Results of the last run.
+    pub(super) ran: Option<RecordedRun<L>>,
 }
 
 impl<L: Location> OneBatch<L> {
     /// Creates a batch before its first run.
     #[must_use]
     pub(super) const fn new(txs: Chunk) -> Self {
-        Self { txs, runs: 0, out: None, unbegun: Vec::new(), ran: None }
+        Self { txs, runs: 0, requested: None, unbegun: Vec::new(), ran: None }
     }
 
     /// Checks the request for a run.
     ///
     /// # Errors
     /// Returns the reason if the run is not permitted.
-    pub(super) fn ask(&mut self, job: Job) -> Result<(), Why> {
-        ensure(self.out.is_none(), || format!("{job:?} runs what {:?} runs", self.out))?;
-        ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
+    pub(super) fn request_run(&mut self, job: Job) -> Result<(), Why> {
+        ensure(self.requested.is_none(), || {
+            format!("{job:?} runs what {:?} runs", self.requested)
+        })?;
+        ensure(self.ran.as_ref().and_then(RecordedRun::next).is_none(), || {
             format!("{job:?} runs what has results already")
         })?;
         ensure(job.incarnation.0 == 0 && self.runs == 0, || {
@@ -77,17 +79,17 @@ impl<L: Location> OneBatch<L> {
         })?;
         ensure(job.chunk == self.txs, || format!("{job:?} is not all of {:?}", self.txs))?;
         self.runs += 1;
-        self.out = Some((job, false));
+        self.requested = Some((job, false));
         self.ran = None;
         Ok(())
     }
 
-    /// Checks that the run can be claimed back because no worker has started it.
+    /// Checks that the run can be claimed back.
     ///
     /// # Errors
-    /// Returns the reason if a worker has.
+    /// Returns the reason if a worker has started it.
     pub(super) fn take_back(&mut self, job: Job) -> Result<(), Why> {
-        let out = self.out.take();
+        let out = self.requested.take();
         ensure(out == Some((job, false)), || format!("{job:?} is taken back from {out:?}"))?;
         self.runs -= 1;
         Ok(())
@@ -102,13 +104,13 @@ impl<L: Location> OneBatch<L> {
             self.unbegun.swap_remove(at);
             return Ok(());
         }
-        let asked = self.out == Some((job, false));
-        ensure(asked, || format!("{job:?} begins, and {:?} is asked for", self.out))?;
-        self.out = Some((job, true));
+        let asked = self.requested == Some((job, false));
+        ensure(asked, || format!("{job:?} begins, and {:?} is asked for", self.requested))?;
+        self.requested = Some((job, true));
         Ok(())
     }
 
-    /// Checks the end of a run by its worker or, with `is_second`, by a helper, on everything below
+    /// Checks the end of a run by its worker or, with `is_second`, by a helper, on the state below
     /// the index `below`.
     ///
     /// # Errors
@@ -120,19 +122,20 @@ impl<L: Location> OneBatch<L> {
         (held, is_second): (Option<TxIndex>, bool),
         below: TxIndex,
     ) -> Result<(), Why> {
-        if is_second && self.out == Some((job, false)) {
-            self.out = Some((job, true));
+        if is_second && self.requested == Some((job, false)) {
+            self.requested = Some((job, true));
             self.unbegun.push(job);
         }
-        let begun = self.out == Some((job, true)) && self.ran.is_none();
-        ensure(begun, || format!("{job:?} ends, and {:?} runs", self.out))?;
+        let begun = self.requested == Some((job, true)) && self.ran.is_none();
+        ensure(begun, || format!("{job:?} ends, and {:?} runs", self.requested))?;
         let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(held);
         let ran: Vec<TxIndex> = ran.collect();
         let right: Vec<TxIndex> = job.chunk.indices().take(ran.len()).collect();
         ensure(ran == right, || format!("{job:?} has run {ran:?}, not {right:?}"))?;
-        let (snapshot, committed, verdict, is_heard) = (below, 0, None, false);
+        let (snapshot, committed, verdict, is_received) = (below, 0, None, false);
         let groups = groups.to_vec();
-        self.ran = Some(Ran { job, snapshot, groups, committed, held, verdict, is_heard });
+        self.ran =
+            Some(RecordedRun { job, snapshot, groups, committed, held, verdict, is_received });
         Ok(())
     }
 
@@ -141,24 +144,25 @@ impl<L: Location> OneBatch<L> {
     /// # Errors
     /// Returns the reason if they differ.
     pub(super) fn is_ended_with(&self, report: &JobReport) -> Result<(), Why> {
-        let came_to = |ran: &Ran<L>| BatchReport {
+        let expected_report = |ran: &RecordedRun<L>| BatchReport {
             groups: ran.groups.iter().map(|group| group.txs).collect(),
             held: ran.held,
         };
-        let ran = self.ran.as_ref().filter(|ran| ran.job == report.job && !ran.is_heard);
-        let right = ran.map(came_to).as_ref() == Some(&report.batch) && report.results.is_empty();
+        let ran = self.ran.as_ref().filter(|ran| ran.job == report.job && !ran.is_received);
+        let right =
+            ran.map(expected_report).as_ref() == Some(&report.batch) && report.results.is_empty();
         ensure(right, || format!("{ran:?} is reported as {report:?}"))
     }
 
     /// Checks that the protocol may receive the report.
     ///
     /// # Errors
-    /// Returns the reason if the run is not expected any more.
-    pub(super) fn hear(&mut self, report: &JobReport) -> Result<(), Why> {
+    /// Returns the reason if the run was not requested.
+    pub(super) fn receive_report(&mut self, report: &JobReport) -> Result<(), Why> {
         let job = report.job;
-        ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
+        ensure(self.requested.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
         let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
-        ran.is_heard = true;
+        ran.is_received = true;
         // A run that was stopped before its first transaction leaves no results.
         if ran.groups.is_empty() && ran.held.is_none() {
             self.ran = None;
@@ -170,16 +174,16 @@ impl<L: Location> OneBatch<L> {
     ///
     /// # Errors
     /// Returns the reason if there are none.
-    pub(super) fn results_at(&mut self, tx: TxIndex) -> Result<&mut Ran<L>, Why> {
-        let begins =
-            |ran: &&mut Ran<L>| ran.is_heard && ran.next().is_some_and(|group| group.first == tx);
+    pub(super) fn results_at(&mut self, tx: TxIndex) -> Result<&mut RecordedRun<L>, Why> {
+        let begins = |ran: &&mut RecordedRun<L>| {
+            ran.is_received && ran.next().is_some_and(|group| group.first == tx)
+        };
         let ran = self.ran.as_mut().filter(begins);
         ran.ok_or_else(|| format!("no results of a private batch begin at {tx}"))
     }
 }
 
-/// Base values that batches have read without the store, which are the only values below the first
-/// transaction.
+/// Base values that batches have read without the store, at the first transaction of a block.
 #[derive(Debug)]
 pub(super) struct Bases<L: Location>(HashMap<L, L::Value>);
 

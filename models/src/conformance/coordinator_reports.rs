@@ -21,35 +21,35 @@ impl CoordinatorRules {
         Ok(())
     }
 
-    /// Checks that `tx` is to run outside the channel.
+    /// Checks that the coordinator has requested a run of `tx` outside the channel.
     ///
     /// # Errors
-    /// Returns the reason if it is not.
-    pub(super) fn runs_here(&self, tx: TxIndex) -> Result<(), Why> {
-        let runs = self.here.is_some_and(|here| here.chunk.first == tx);
+    /// Returns the reason if it has not.
+    pub(super) fn check_owner_run(&self, tx: TxIndex) -> Result<(), Why> {
+        let runs = self.owner_job.is_some_and(|own| own.chunk.first == tx);
         ensure(runs, || format!("{tx} runs beside another one and is not asked for"))
     }
 
     pub(super) fn supersede(&mut self, job: Job) {
-        if self.here.take_if(|here| *here == job).is_none() {
+        if self.owner_job.take_if(|own| *own == job).is_none() {
             self.jobs.retain(|other| *other != job);
         }
         self.superseded.push(job);
         self.helped_transactions += 1;
     }
 
-    /// Returns the number of runs of the first transaction of `job` in a report that the protocol
-    /// has not received.
-    pub(super) fn told_of_first(&self, job: Job) -> u32 {
+    /// Returns the number of runs of the first transaction of `job` in a report that was sent and
+    /// not received.
+    pub(super) fn unreceived_runs(&self, job: Job) -> u32 {
         let sent = self.sent.iter().find(|sent| sent.job == job);
         sent.and_then(|sent| sent.results.first()).map_or(0, |first| first.runs)
     }
 
-    /// Returns whether the report answers a job that was taken over.
+    /// Forgets the job of `report` if it was taken over. Returns whether it was.
     ///
     /// # Errors
-    /// Returns the reason if no worker has sent it.
-    pub(super) fn is_late(&mut self, report: &JobReport) -> Result<bool, Why> {
+    /// Returns the reason if no worker has sent the report.
+    pub(super) fn take_superseded(&mut self, report: &JobReport) -> Result<bool, Why> {
         let Some(at) = self.superseded.iter().position(|job| *job == report.job) else {
             return Ok(false);
         };
@@ -67,9 +67,9 @@ impl CoordinatorRules {
     pub(super) fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
         self.was_sent(report)?;
         let job = report.job;
-        // A batch that was claimed back may run outside the channel as the same job.
-        if job.mode == RunMode::Frontier || (self.here == Some(job) && !report.void) {
-            ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
+        // A batch that was claimed back runs outside the channel as the same job.
+        if job.mode == RunMode::Frontier || (self.owner_job == Some(job) && !report.void) {
+            ensure(self.owner_job.take() == Some(job), || format!("{job:?} was not run here"))?;
         } else {
             let dispatched = self.jobs.iter().position(|other| *other == job);
             let dispatched = dispatched.ok_or_else(|| format!("{job:?} was not dispatched"))?;

@@ -1,4 +1,4 @@
-//! Rules for the coordinator: order of commits, admission, limits, and the effects of each command.
+//! Rules for the coordinator: order of commits, admission, limits, and effects of commands.
 
 use super::World;
 use super::runs::Runs;
@@ -33,16 +33,16 @@ pub struct CoordinatorRules {
     pub frontier: TxIndex,
     /// Jobs in the channel, on workers, or in reports that the protocol has not received.
     pub(super) jobs: Vec<Job>,
-    pub(super) here: Option<Job>,
+    pub(super) owner_job: Option<Job>,
     pub(super) sent: Vec<JobReport>,
     pub(super) admitted: Option<bool>,
     /// The group that the block has room for.
     pub(super) admitted_group: Option<Chunk>,
     /// The final failure of the transaction at the frontier.
     pub(super) failed: Option<Failure>,
-    /// The transaction whose check was requested, and whether the check counts.
-    asked: Option<(TxIndex, bool)>,
-    /// The admission or claim that was requested.
+    /// The transaction whose check was requested, and whether the verdict is binding.
+    requested_check: Option<(TxIndex, bool)>,
+    /// The command that the coordinator must answer next.
     pub(super) question: Option<Question>,
     /// Jobs that were claimed back; their messages are answered as void.
     pub(super) taken_back: Vec<Job>,
@@ -54,7 +54,7 @@ pub struct CoordinatorRules {
     broken: bool,
     pub(super) stopped: bool,
     finished: bool,
-    /// Whether another round continues from the frontier, so that entries above it are withdrawn.
+    /// Whether another segment continues from the frontier, so that entries above it are withdrawn.
     fell_back: bool,
     /// Whether the block was cancelled before work stopped, so that entries above the frontier are
     /// withdrawn.
@@ -62,7 +62,7 @@ pub struct CoordinatorRules {
 }
 
 impl CoordinatorRules {
-    /// Creates the state at the start of a round from `frontier`, in a block of `transactions`
+    /// Creates the state at the start of a segment at `frontier`, in a block of `transactions`
     /// transactions.
     #[must_use]
     pub const fn new(limits: Limits, frontier: TxIndex, transactions: u32) -> Self {
@@ -71,12 +71,12 @@ impl CoordinatorRules {
             transactions,
             frontier,
             jobs: Vec::new(),
-            here: None,
+            owner_job: None,
             sent: Vec::new(),
             admitted: None,
             admitted_group: None,
             failed: None,
-            asked: None,
+            requested_check: None,
             question: None,
             taken_back: Vec::new(),
             superseded: Vec::new(),
@@ -91,8 +91,8 @@ impl CoordinatorRules {
         }
     }
 
-    /// Returns the maximum number of runs of one transaction (I9). A job that was taken over runs
-    /// it up to twice.
+    /// Returns the maximum number of runs of a transaction (I9). A job that was taken over may have
+    /// run it twice.
     #[must_use]
     pub const fn bound(&self) -> u32 {
         let helped_transactions = if self.helped_transactions > 0 { 2 } else { 0 };
@@ -101,14 +101,14 @@ impl CoordinatorRules {
 
     /// Returns whether the coordinator is turning the entries of `tx` into estimates.
     #[must_use]
-    pub fn discards(&self, tx: TxIndex) -> bool {
+    pub fn is_aborting(&self, tx: TxIndex) -> bool {
         self.performing == Some(Performing::Abort(tx))
     }
 
     /// Returns whether the coordinator is withdrawing the entries of `tx`: a skipped transaction,
-    /// or one above the frontier of a round that is handed over.
+    /// or one above the frontier of a segment that fell back or was cancelled.
     #[must_use]
-    pub fn withdraws(&self, tx: TxIndex) -> bool {
+    pub fn is_withdrawing(&self, tx: TxIndex) -> bool {
         let is_above = self.finished && (self.fell_back || self.cancelled) && tx >= self.frontier;
         is_above || self.performing == Some(Performing::Skip(tx))
     }
@@ -116,7 +116,7 @@ impl CoordinatorRules {
     /// Checks that every transaction below the store's new `frontier` is final.
     ///
     /// # Errors
-    /// Returns the reason if one is not, or if a skipped transaction still has entries (I15).
+    /// Returns the reason if a transaction is not final, or if a skipped one has entries (I15).
     pub(super) fn frontier_moved<L: Location>(
         &self,
         frontier: TxIndex,
@@ -125,20 +125,20 @@ impl CoordinatorRules {
         ensure(frontier == self.frontier, || format!("the frontier is no {frontier}"))?;
         let store = &world.store;
         let Some(Performing::Skip(tx)) = self.performing else { return Ok(()) };
-        let left = store.cells.entries_of(tx).next();
-        ensure(left.is_none(), || format!("I15: the frontier passes {tx}, which leaves {left:?}"))
+        let entry = store.cells.entries_of(tx).next();
+        ensure(entry.is_none(), || format!("I15: the frontier passes {tx}, which leaves {entry:?}"))
     }
 
     /// Checks the effects of the last command.
     fn settle<L: Location>(&mut self, store: &StoreRules<L>, withdrawn: bool) -> Result<(), Why> {
         match self.performing.take() {
             Some(Performing::Abort(tx)) => {
-                let left = store.cells.entries_of(tx).find(|(.., entry)| entry.is_some());
-                ensure(left.is_none(), || format!("{tx} is aborted and leaves {left:?}"))?;
+                let entry = store.cells.entries_of(tx).find(|(.., entry)| entry.is_some());
+                ensure(entry.is_none(), || format!("{tx} is aborted and leaves {entry:?}"))?;
             }
             Some(Performing::Skip(tx)) => {
-                let left = store.cells.entries_of(tx).next();
-                ensure(left.is_none(), || format!("I15: {tx} is skipped and leaves {left:?}"))?;
+                let entry = store.cells.entries_of(tx).next();
+                ensure(entry.is_none(), || format!("I15: {tx} is skipped and leaves {entry:?}"))?;
                 ensure(withdrawn, || format!("the skip of {tx} is not answered"))?;
             }
             None => ensure(!withdrawn, || "a withdrawal without a skip".to_owned())?,
@@ -166,7 +166,7 @@ impl CoordinatorRules {
     ///
     /// # Errors
     /// Returns the reason if the event did not occur.
-    pub(super) fn heard<L: Location>(
+    pub(super) fn check_event<L: Location>(
         &mut self,
         event: &Event,
         world: &mut World<L>,
@@ -175,7 +175,7 @@ impl CoordinatorRules {
         self.settle(&world.store, matches!(event, Event::Withdrawn { .. }))?;
         match event {
             Event::Reported(report) => {
-                if self.is_late(report)? {
+                if self.take_superseded(report)? {
                     return Ok(());
                 }
                 self.reported(report)?;
@@ -184,7 +184,7 @@ impl CoordinatorRules {
             Event::Checked { tx, verdict } => {
                 let found = world.runs.get_mut(tx.position()).and_then(Runs::take_verdict);
                 let valid = *verdict == Verdict::Valid;
-                let counts = self.asked.take().filter(|(asked, _)| asked == tx);
+                let counts = self.requested_check.take().filter(|(asked, _)| asked == tx);
                 let counts = counts.ok_or_else(|| format!("no command asked for {event:?}"))?.1;
                 let right = found == Some((valid, counts));
                 ensure(right, || format!("the check of {tx} came to {found:?}"))
@@ -241,10 +241,10 @@ impl CoordinatorRules {
         if job.batch().is_some() {
             return world.batches.take_back(job);
         }
-        // A worker without a result to publish may have reported before its job was taken over.
-        let told = self.told_of_first(job);
+        // A worker whose run has no result may have reported before its job was taken over.
+        let reported_runs = self.unreceived_runs(job);
         let runs = world.runs.get_mut(job.chunk.first.position());
-        runs.into_iter().for_each(|runs| runs.supersede(job, told));
+        runs.into_iter().for_each(|runs| runs.supersede(job, reported_runs));
         Ok(())
     }
 
@@ -252,17 +252,17 @@ impl CoordinatorRules {
     ///
     /// # Errors
     /// Returns the reason if the command is not permitted.
-    pub(super) fn commanded<L: Location>(
+    pub(super) fn check_command<L: Location>(
         &mut self,
         command: &Command,
         world: &mut World<L>,
     ) -> Result<(), Why> {
         ensure(!self.finished, || format!("{command:?} after the end"))?;
-        ensure(self.question.is_none() && self.asked.is_none(), || {
+        ensure(self.question.is_none() && self.requested_check.is_none(), || {
             format!("{command:?} with a question open")
         })?;
         self.settle(&world.store, false)?;
-        // What earlier rounds have left is published before the first command.
+        // Pending writes of earlier segments are published before the first command.
         world.batches.history.end_publishing(&world.store)?;
         match command {
             Command::Dispatch(job) => self.dispatch(*job, world),
@@ -275,15 +275,15 @@ impl CoordinatorRules {
             Command::Help(job) => {
                 self.question = Some(Question::Help(*job));
                 self.at_frontier(job.chunk.first)?;
-                let is_under_way = self.is_sent(*job) || self.here == Some(*job);
+                let is_under_way = self.is_sent(*job) || self.owner_job == Some(*job);
                 ensure(is_under_way, || format!("{job:?} is not under way"))
             }
             Command::Recheck(tx) => {
-                self.asked = Some((*tx, false));
+                self.requested_check = Some((*tx, false));
                 ensure(*tx > self.frontier, || format!("a hint for the frontier {tx}"))
             }
             Command::Validate(tx) => {
-                self.asked = Some((*tx, true));
+                self.requested_check = Some((*tx, true));
                 self.at_frontier(*tx)
             }
             Command::Admit(tx) => {
@@ -299,7 +299,7 @@ impl CoordinatorRules {
             Command::StopWork => self.stop_work(world),
             Command::Finish => self.finish(),
             Command::Compare { .. } | Command::AdmitGroup { .. } | Command::CommitGroup { .. } => {
-                self.told_of_batch(command, world)
+                self.check_batch_command(command, world)
             }
         }
     }
@@ -338,9 +338,11 @@ impl CoordinatorRules {
     fn run_here<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
         self.at_frontier(job.chunk.first)?;
         ensure(!self.stopped, || format!("{job:?} runs after the end"))?;
-        ensure(self.here.replace(job).is_none(), || "two jobs outside the channel".to_owned())?;
+        ensure(self.owner_job.replace(job).is_none(), || {
+            "two jobs outside the channel".to_owned()
+        })?;
         if job.batch().is_some() {
-            return world.batches.ask(job);
+            return world.batches.request_run(job);
         }
         ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))
     }
@@ -354,7 +356,7 @@ impl CoordinatorRules {
         ensure(!self.stopped, || format!("{job:?} is dispatched after the end"))?;
         self.jobs.push(job);
         match job.batch() {
-            Some(_) => world.batches.ask(job),
+            Some(_) => world.batches.request_run(job),
             None => Ok(()),
         }
     }
@@ -375,7 +377,7 @@ impl CoordinatorRules {
         self.finished = true;
         let is_late = |sent: &JobReport| self.superseded.contains(&sent.job);
         let is_answered = self.sent.iter().all(is_late);
-        ensure(self.jobs.is_empty() && self.here.is_none() && is_answered, || {
+        ensure(self.jobs.is_empty() && self.owner_job.is_none() && is_answered, || {
             format!("I13: the end, with {:?} under way", self.jobs)
         })?;
         ensure(self.stopped || self.frontier.0 == self.transactions, || {
@@ -388,7 +390,7 @@ impl CoordinatorRules {
     /// # Errors
     /// Returns the reason if the block has not ended, or if a cancelled block left entries above
     /// the frontier.
-    pub fn over<L: Location>(&self, store: &StoreRules<L>) -> Result<(), Why> {
+    pub fn check_end<L: Location>(&self, store: &StoreRules<L>) -> Result<(), Why> {
         ensure(self.finished, || "the trace stops before the block does".to_owned())?;
         let above = (self.frontier.0..self.transactions).filter(|_| self.settles);
         match above.flat_map(|tx| store.cells.entries_of(TxIndex(tx))).next() {

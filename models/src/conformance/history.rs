@@ -1,24 +1,25 @@
 //! The exact history of commits, from which the commit rule is computed independently of the
 //! engine's index.
 
-use super::batch_runs::Ran;
+use super::batch_runs::RecordedRun;
 use super::store_rules::{StoreRules, Why, ensure};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::Location;
 use braid_evm::protocol::Job;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Writer of a location: a transaction, and the job of its private batch.
+/// Writer of a location: a transaction and the job of its private batch.
 type Writer = (TxIndex, Job);
 
 /// Committed writes by location, and which of them are not in the store yet.
 #[derive(Debug)]
 pub(super) struct History<L: Location> {
-    /// Whether batches read from an access list, so that no commit of others forbids theirs.
+    /// Whether batches read from an access list, so that no commit of another batch conflicts with
+    /// them.
     pub(super) is_listed: bool,
     writers: HashMap<L, Vec<Writer>>,
-    /// For each group that was committed privately, by its first transaction: its end and the
-    /// locations written.
+    /// The end and the written locations of each group that is not in the store, by its first
+    /// transaction.
     unpublished: BTreeMap<TxIndex, (TxIndex, HashSet<L>)>,
     /// The range that is being published.
     publishing: Option<Chunk>,
@@ -45,16 +46,20 @@ impl<L: Location> History<L> {
     }
 
     /// Returns whether another job has committed a write to `location` since `snapshot`.
-    fn is_outsiders(&self, location: &L, job: Job, snapshot: TxIndex) -> bool {
+    fn is_written_by_others(&self, location: &L, job: Job, snapshot: TxIndex) -> bool {
         let writers = self.writers.get(location).into_iter().flatten();
         writers.copied().any(|(tx, by)| tx >= snapshot && by != job)
     }
 
-    /// Returns the first group of `ran` at or after `place` that the commit rule would forbid if
-    /// nothing else commits first.
+    /// Returns the first group of `ran` from `first_group` on that conflicts with the commits so
+    /// far.
     #[must_use]
-    pub(super) fn first_conflict(&self, ran: &Ran<L>, place: usize) -> Option<TxIndex> {
-        let mut met = false;
+    pub(super) fn first_conflict(
+        &self,
+        ran: &RecordedRun<L>,
+        first_group: usize,
+    ) -> Option<TxIndex> {
+        let mut has_conflict = false;
         if self.is_listed {
             return None;
         }
@@ -63,8 +68,9 @@ impl<L: Location> History<L> {
             let accessed = reads.chain(&group.writes);
             // A tombstone at the scope of a location changes the location.
             let mut accessed = accessed.flat_map(|at| [Some(at.clone()), at.scope()]).flatten();
-            met |= accessed.any(|location| self.is_outsiders(&location, ran.job, ran.snapshot));
-            if met && at >= place {
+            has_conflict |= accessed
+                .any(|location| self.is_written_by_others(&location, ran.job, ran.snapshot));
+            if has_conflict && at >= first_group {
                 return Some(group.txs.first);
             }
         }
@@ -73,15 +79,15 @@ impl<L: Location> History<L> {
 
     /// Returns whether any other job or transaction has committed since the snapshot of `ran`.
     #[must_use]
-    pub(super) fn has_outsiders(&self, ran: &Ran<L>) -> bool {
+    pub(super) fn has_later_commits(&self, ran: &RecordedRun<L>) -> bool {
         let mut writers = self.writers.values().flatten();
         writers.any(|(tx, by)| *tx >= ran.snapshot && *by != ran.job)
     }
 
-    /// Checks that all writes below `end` are in the store before a read.
+    /// Checks that all writes below `end` are in the store.
     ///
     /// # Errors
-    /// Returns the reason if some are not.
+    /// Returns the reason if a write is missing.
     pub(super) fn is_published(&self, end: TxIndex) -> Result<(), Why> {
         let first = self.unpublished.keys().next().filter(|first| **first < end);
         ensure(first.is_none(), || format!("what {first:?} has left is not in the store"))
@@ -121,7 +127,7 @@ impl<L: Location> History<L> {
     /// Checks that all writes of the publication are in the store.
     ///
     /// # Errors
-    /// Returns the reason if one is not.
+    /// Returns the reason if a write is missing.
     pub(super) fn is_complete(&self, store: &StoreRules<L>) -> Result<(), Why> {
         let Some(txs) = self.publishing else { return Ok(()) };
         for (first, (end, writes)) in self.unpublished.range(txs.first..txs.end) {

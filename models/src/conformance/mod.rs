@@ -1,13 +1,13 @@
-//! Replays traces of the engine, and judges each step independently.
+//! Replays traces of the engine, and checks each step independently.
 //!
-//! A trace holds every look, publication and withdrawal in the store, every run, check and report
+//! A trace has every lookup, publication and withdrawal in the store, every run, check and report
 //! of the workers, and every event and command of the protocol, in order. The replay keeps a
-//! reference store, an ordered map, and recomputes each answer, stamp, hint and verdict. It knows
-//! the reads of each run, so it judges each commit itself, whatever the protocol requested. It
+//! reference store, an ordered map, and recomputes each lookup, stamp, hint and verdict. It knows
+//! the reads of each run, so it validates each commit itself, even if the protocol did not. It
 //! shares no code with the store or the protocol.
 //!
 //! On threads, events that are recorded under one lock are in the order of that lock. A check
-//! visits many locks; its verdict is right if it was right at some time between its start and its
+//! takes many locks; its verdict is right if it was right at some time between its start and its
 //! end.
 
 mod batch_coordinator;
@@ -50,13 +50,13 @@ pub struct Rejected {
 pub struct Seen {
     /// All events.
     pub events: u64,
-    /// Looks that found an estimate.
+    /// Lookups that found an estimate.
     pub blocked: u64,
-    /// Looks that found a running transaction predicted to write.
+    /// Lookups that found a predicted writer.
     pub predicted: u64,
-    /// Looks that summed deltas.
+    /// Lookups that summed deltas.
     pub folds: u64,
-    /// Looks that found a tombstone.
+    /// Lookups that found a tombstone.
     pub tombstones: u64,
     /// Publications that named readers.
     pub hints: u64,
@@ -70,7 +70,7 @@ pub struct Seen {
     pub skips: u64,
     /// Commits.
     pub commits: u64,
-    /// Runs by helpers that counted instead of the original run.
+    /// Runs by helpers that replaced the run of a worker.
     pub seconds: u64,
     /// Counts of private batches.
     pub batches: SeenBatches,
@@ -106,8 +106,8 @@ pub fn replay<L: Location>(
     Rounds::default().replay(trace, limits, plan, seen)
 }
 
-/// Like [`replay`], where private batches read from an access list instead of a snapshot, so that
-/// no commit of others invalidates their reads.
+/// Like [`replay`], but private batches read from an access list instead of a snapshot, so that no
+/// commit of another batch invalidates their reads.
 ///
 /// # Errors
 /// Returns the first event that is not permitted.
@@ -121,7 +121,8 @@ pub fn replay_listed<L: Location>(
     Rounds::default().replay_by(trace, limits, (plan, batches), seen)
 }
 
-/// The rounds of a block so far; each continues from the state of the preceding one.
+/// Replay of a block in several segments, each of which continues from the state of the preceding
+/// one.
 #[derive(Debug)]
 pub struct Rounds<L: Location>(Option<World<L>>);
 
@@ -132,7 +133,7 @@ impl<L: Location> Default for Rounds<L> {
 }
 
 impl<L: Location> Rounds<L> {
-    /// Replays the trace of the next round, with the plan `plan`.
+    /// Replays the trace of the next segment, with the plan `plan`.
     ///
     /// # Errors
     /// Returns the first event that is not permitted.
@@ -159,7 +160,7 @@ impl<L: Location> Rounds<L> {
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {
             store = before.store;
-            batches.go_on_from(before.batches);
+            batches.continue_from(before.batches);
             let mut above =
                 (plan.first.0..end.0).flat_map(|tx| store.cells.entries_of(TxIndex(tx)));
             if let Some((location, ..)) = above.next() {
@@ -170,7 +171,7 @@ impl<L: Location> Rounds<L> {
         let world = World { store, runs, batches };
         let coordinator = CoordinatorRules::new(limits, plan.first, end.0);
         let mut replay = Replay { world, coordinator, checked: Vec::new() };
-        let judged = replay.all(trace, seen);
+        let judged = replay.run(trace, seen);
         seen.batches.add(replay.world.batches.seen);
         self.0 = Some(replay.world);
         judged
@@ -178,7 +179,7 @@ impl<L: Location> Rounds<L> {
 }
 
 impl<L: Location> Replay<L> {
-    fn all(&mut self, trace: &[(Ticket, TraceEvent<L>)], seen: &mut Seen) -> Result<(), Rejected> {
+    fn run(&mut self, trace: &[(Ticket, TraceEvent<L>)], seen: &mut Seen) -> Result<(), Rejected> {
         let replay = self;
         for (at, (ticket, event)) in trace.iter().enumerate() {
             let judged = match event {
@@ -188,7 +189,7 @@ impl<L: Location> Replay<L> {
             judged.map_err(|why| Rejected { at, why })?;
             seen.note(event);
         }
-        let over = replay.coordinator.over(&replay.world.store);
+        let over = replay.coordinator.check_end(&replay.world.store);
         over.map_err(|why| Rejected { at: trace.len(), why })
     }
 }
@@ -243,13 +244,14 @@ impl<L: Location> Replay<L> {
         self.world.store.event(ticket, event)?;
         match event {
             StoreEvent::Look { reader, location, found, .. } => {
-                // A look at the state after the block belongs to no transaction.
+                // Fails for a lookup after the block, which belongs to no transaction.
                 self.runs(*reader)?.look(*reader, location, found)
             }
             StoreEvent::Changed { version, location, change, stale, .. } => {
                 let tx = version.tx;
-                let by_coordinator = self.coordinator.discards(tx) && *change == Change::Estimate
-                    || self.coordinator.withdraws(tx) && *change == Change::Remove;
+                let by_coordinator = self.coordinator.is_aborting(tx)
+                    && *change == Change::Estimate
+                    || self.coordinator.is_withdrawing(tx) && *change == Change::Remove;
                 let history = &mut self.world.batches.history;
                 if matches!(change, Change::Put(_)) && history.publishes(tx) {
                     ensure(version.incarnation == Incarnation(0), || {
@@ -306,7 +308,7 @@ impl<L: Location> Replay<L> {
             EngineEvent::RunEnded { tx, end } => self.runs(*tx)?.end(*tx, end),
             EngineEvent::RanSecond { tx, end } => {
                 let bound = self.coordinator.bound();
-                self.coordinator.runs_here(*tx)?;
+                self.coordinator.check_owner_run(*tx)?;
                 self.runs(*tx)?.ran_second(*tx, end, bound)
             }
             EngineEvent::BatchBegan(job) => self.world.batches.began(*job),
@@ -320,8 +322,10 @@ impl<L: Location> Replay<L> {
                 batches.ended(*job, groups, (*held, *is_second), &store.cells)
             }
             EngineEvent::Sent(report) => self.sent(ticket, report),
-            EngineEvent::Received(event) => self.coordinator.heard(event, &mut self.world),
-            EngineEvent::Commanded(command) => self.coordinator.commanded(command, &mut self.world),
+            EngineEvent::Received(event) => self.coordinator.check_event(event, &mut self.world),
+            EngineEvent::Commanded(command) => {
+                self.coordinator.check_command(command, &mut self.world)
+            }
         }
     }
 
@@ -329,8 +333,8 @@ impl<L: Location> Replay<L> {
         for (tx, result) in report.job.chunk.indices().zip(&report.results) {
             let World { runs, store, .. } = &mut self.world;
             let runs = runs.get_mut(tx.position()).ok_or("no such transaction")?;
-            match runs.of_job(report.job) {
-                Some(behind) => behind.sent(ticket, (tx, result), &store.cells)?,
+            match runs.superseded_run_of(report.job) {
+                Some(superseded) => superseded.sent(ticket, (tx, result), &store.cells)?,
                 None => runs.sent(ticket, (tx, result), &store.cells)?,
             }
         }

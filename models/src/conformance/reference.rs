@@ -1,4 +1,4 @@
-//! The reference store: an ordered map for each location, walked downwards from the reader.
+//! The reference store: an ordered map per location, searched downwards from the reader.
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Change, Entry, Floor, Found, Location, Origin};
@@ -26,7 +26,7 @@ impl<L: Location> Reference<L> {
         self.base.entry(location.clone()).or_insert_with(|| value.clone());
     }
 
-    /// Returns where the life of the locations in `scope` began for a reader.
+    /// Returns where the life of the locations in `scope` began, as `reader` sees it.
     #[must_use]
     pub fn floor(&self, scope: &L, reader: TxIndex) -> Floor {
         for (tx, (incarnation, entry)) in self.below(scope, reader) {
@@ -41,13 +41,13 @@ impl<L: Location> Reference<L> {
         Floor::Base
     }
 
-    /// Returns the entries below a reader, highest first.
+    /// Iterates over the entries below `reader`, highest first.
     fn below(&self, location: &L, reader: TxIndex) -> impl Iterator<Item = (TxIndex, &Cell<L>)> {
         let chain = self.chains.get(location).into_iter();
         chain.flat_map(move |chain| chain.range(..reader).rev()).map(|(tx, cell)| (*tx, cell))
     }
 
-    /// Returns what a reader must find at `location`, whose life began at `floor`.
+    /// Returns the result of a lookup of `location`, whose life began at `floor`.
     #[must_use]
     pub fn find(&self, location: &L, reader: TxIndex, floor: Floor) -> Found<L> {
         let first = match floor {
@@ -116,7 +116,7 @@ impl<L: Location> Reference<L> {
         true
     }
 
-    /// Returns all entries of `tx`, in no particular order.
+    /// Iterates over all entries of `tx`, in no particular order.
     pub fn entries_of(
         &self,
         tx: TxIndex,

@@ -1,4 +1,4 @@
-//! Rules for runs of transactions: their reads, their writes, and their checks.
+//! Rules for runs of transactions: reads, writes, and checks.
 
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
@@ -9,13 +9,13 @@ use braid_evm::trace::Ticket;
 use braid_evm::worker::RunEnd;
 use std::collections::{BTreeSet, HashMap};
 
-/// State of a check between its start and its end, during which others may publish.
+/// State of a check between its start and its end, while others may publish.
 #[derive(Clone, Debug)]
 struct Check {
     by_value: bool,
-    /// For each read, whether it held at some time.
+    /// Whether each read was valid at some time.
     held: Vec<bool>,
-    /// Whether some read did not hold at some time.
+    /// Whether some read was invalid at some time.
     failed: bool,
 }
 
@@ -30,16 +30,15 @@ pub struct Runs<L: Location> {
     /// Time of the last report.
     sent: Option<Ticket>,
     running: bool,
-    /// Looks of the current run, in order.
+    /// Lookups of the current run, in order.
     looks: Vec<(L, Found<L>)>,
     end: Option<RunEnd<L>>,
     named: Vec<TxIndex>,
     check: Option<Check>,
     /// Verdict of the last check, and whether it compared by value.
     verdict: Option<(bool, bool)>,
-    /// Run of a job that was taken over. It may continue at any speed, and its results do not
-    /// count.
-    behind: Option<(Job, Box<Self>)>,
+    /// Run of a job that was taken over. It may still continue, and its results do not count.
+    superseded_run: Option<(Job, Box<Self>)>,
 }
 
 impl<L: Location> Default for Runs<L> {
@@ -58,7 +57,7 @@ impl<L: Location> Default for Runs<L> {
             named,
             check,
             verdict,
-            behind: None,
+            superseded_run: None,
         }
     }
 }
@@ -80,8 +79,8 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// Returns the reason if the transaction is already running, or has run too often.
     pub fn begin(&mut self, tx: TxIndex, bound: u32) -> Result<(), Why> {
-        if let Some((_, behind)) = &mut self.behind {
-            return behind.begin(tx, bound);
+        if let Some((_, superseded_run)) = &mut self.superseded_run {
+            return superseded_run.begin(tx, bound);
         }
         ensure(!self.running, || format!("two runs of {tx} at a time"))?;
         self.count += 1;
@@ -94,43 +93,43 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Marks the job as taken over: from here on, its worker's results do not count. `told` is the
-    /// number of runs in a report that was sent but not received.
-    pub fn supersede(&mut self, job: Job, told: u32) {
+    /// Marks the job as taken over: its worker's results no longer count. `reported_runs` is the
+    /// number of runs in a report that was sent and not received.
+    pub fn supersede(&mut self, job: Job, reported_runs: u32) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
         let (end, verdict) = (self.end.take(), self.verdict.take());
-        let behind =
+        let superseded_run =
             Self { since_report: runs, running, looks, end, check, verdict, ..Self::default() };
-        self.behind = Some((job, Box::new(behind)));
-        // However often the job has run, it counts once.
-        self.count = self.count + 1 - runs - told;
+        self.superseded_run = Some((job, Box::new(superseded_run)));
+        // The job counts as one run.
+        self.count = self.count + 1 - runs - reported_runs;
         self.running = false;
         self.looks.clear();
         self.named.clear();
     }
 
     /// Returns the run of `job`, if it was taken over.
-    pub fn of_job(&mut self, job: Job) -> Option<&mut Self> {
-        let behind = self.behind.as_mut().filter(|(behind, _)| *behind == job);
-        behind.map(|(_, behind)| &mut **behind)
+    pub fn superseded_run_of(&mut self, job: Job) -> Option<&mut Self> {
+        let superseded = self.superseded_run.as_mut().filter(|(superseded, _)| *superseded == job);
+        superseded.map(|(_, run)| &mut **run)
     }
 
     /// Checks that a worker returns a job whose results do not count.
     ///
     /// # Errors
-    /// Returns the reason if the transaction is still in use.
+    /// Returns the reason if the transaction is running or being checked.
     pub fn returned(&mut self, ticket: Ticket, job: Job) -> Result<(), Why> {
-        let Some(behind) = self.of_job(job) else { return Ok(()) };
-        (behind.since_report, behind.sent) = (0, Some(ticket));
-        let is_done = !behind.running && behind.check.is_none();
+        let Some(superseded_run) = self.superseded_run_of(job) else { return Ok(()) };
+        (superseded_run.since_report, superseded_run.sent) = (0, Some(ticket));
+        let is_done = !superseded_run.running && superseded_run.check.is_none();
         ensure(is_done, || format!("{job:?} is returned as it runs or is checked"))
     }
 
     /// Records the result of a helper's run at the frontier, which counts.
     ///
     /// # Errors
-    /// Returns the reason if another run counts too, or if there is no result.
+    /// Returns the reason if another run counts, too, or if the run has no result.
     pub fn ran_second(&mut self, tx: TxIndex, end: &RunEnd<L>, bound: u32) -> Result<(), Why> {
         let is_first = !self.running && self.since_report == 0;
         ensure(is_first, || format!("{tx} runs beside a run that counts"))?;
@@ -165,13 +164,13 @@ impl<L: Location> Runs<L> {
         self.is_bounded(tx, bound)
     }
 
-    /// Checks a look at a location, in a run or in a check.
+    /// Checks the lookup of a location, in a run or in a check.
     ///
     /// # Errors
     /// Returns the reason if the location was already read, or if the run had been stopped.
     pub fn look(&mut self, tx: TxIndex, location: &L, found: &Found<L>) -> Result<(), Why> {
-        if let Some((_, behind)) = &mut self.behind {
-            return behind.look(tx, location, found);
+        if let Some((_, superseded_run)) = &mut self.superseded_run {
+            return superseded_run.look(tx, location, found);
         }
         if !self.running {
             return ensure(self.check.is_some(), || format!("{tx} looks without a run"));
@@ -190,8 +189,13 @@ impl<L: Location> Runs<L> {
     /// report of its last run had been sent.
     #[must_use]
     pub fn ran_at(&self, ticket: Ticket) -> bool {
-        let runs_behind = self.behind.as_ref().is_some_and(|(_, behind)| behind.ran_at(ticket));
-        runs_behind || self.since_report > 0 || self.sent.is_some_and(|sent| sent >= ticket)
+        let is_superseded_running = self
+            .superseded_run
+            .as_ref()
+            .is_some_and(|(_, superseded_run)| superseded_run.ran_at(ticket));
+        is_superseded_running
+            || self.since_report > 0
+            || self.sent.is_some_and(|sent| sent >= ticket)
     }
 
     fn reads(&self) -> impl Iterator<Item = (&L, Origin, &L::Value)> {
@@ -206,8 +210,8 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// Returns the reason if the end does not follow from the reads.
     pub fn end(&mut self, tx: TxIndex, end: &RunEnd<L>) -> Result<(), Why> {
-        if let Some((_, behind)) = &mut self.behind {
-            return behind.end(tx, end);
+        if let Some((_, superseded_run)) = &mut self.superseded_run {
+            return superseded_run.end(tx, end);
         }
         ensure(self.running, || format!("{tx} ends without a run"))?;
         self.running = false;
@@ -218,7 +222,7 @@ impl<L: Location> Runs<L> {
         let unanswered = self.looks.iter().any(|(_, found)| *found == Found::UnknownBase);
         let right = match end {
             RunEnd::Blocked(on) => blocked == Some(*on),
-            // The log of the store does not record why it had to wait.
+            // The trace of the store does not show why the run ended.
             RunEnd::TooEarly | RunEnd::Overtaken | RunEnd::Failed => blocked.is_none(),
             RunEnd::Effects { reads, .. } => {
                 let seen = self.reads().map(|(location, _, value)| (location, value));
@@ -240,7 +244,7 @@ impl<L: Location> Runs<L> {
     /// Checks the change of an entry by a worker.
     ///
     /// # Errors
-    /// Returns the reason if it does not belong to the run.
+    /// Returns the reason if the change does not belong to the run.
     pub fn publishes(
         &mut self,
         version: Version,
@@ -267,7 +271,7 @@ impl<L: Location> Runs<L> {
     /// Checks that the store has exactly the writes of the last run, and none of older runs (I7).
     ///
     /// # Errors
-    /// Returns the reason if it does not.
+    /// Returns the reason if it has others.
     pub fn is_published(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
         let Some(RunEnd::Effects { writes, .. }) = &self.end else {
             return Err(format!("{tx} has no result"));
@@ -288,7 +292,7 @@ impl<L: Location> Runs<L> {
     /// Checks the report of a transaction as it is sent.
     ///
     /// # Errors
-    /// Returns the reason if it differs from the run, or if the run is not published.
+    /// Returns the reason if the report differs from the run, or if the run is not published.
     pub fn sent(
         &mut self,
         ticket: Ticket,
@@ -304,13 +308,13 @@ impl<L: Location> Runs<L> {
         let right = match (result, &self.end) {
             (RunResult::Executed { stale_readers }, Some(RunEnd::Effects { writes, .. })) => {
                 self.is_published(tx, cells)?;
-                // A transaction that ends a life names all readers above it: reads of slots look at
-                // their scopes only once a scope has an entry.
+                // A transaction that ends a life names all readers above it, because reads of slots
+                // look up their scope only after some scope was written.
                 let ends_life = writes.iter().any(|(location, _)| location.is_scope());
                 let above = |reader: &&TxIndex| ends_life && **reader > tx;
-                let told: BTreeSet<&TxIndex> = stale_readers.iter().collect();
+                let reported: BTreeSet<&TxIndex> = stale_readers.iter().collect();
                 let named: BTreeSet<&TxIndex> = self.named.iter().collect();
-                told.is_superset(&named) && told.difference(&named).all(above)
+                reported.is_superset(&named) && reported.difference(&named).all(above)
             }
             (RunResult::Blocked { on }, Some(RunEnd::Blocked(by))) => on == by,
             (RunResult::TooEarly, Some(RunEnd::TooEarly | RunEnd::Overtaken)) => true,
@@ -333,8 +337,8 @@ impl<L: Location> Runs<L> {
         by_value: bool,
         cells: &Reference<L>,
     ) -> Result<(), Why> {
-        if let Some((_, behind)) = &mut self.behind {
-            return behind.begin_check(tx, by_value, cells);
+        if let Some((_, superseded_run)) = &mut self.superseded_run {
+            return superseded_run.begin_check(tx, by_value, cells);
         }
         ensure(!self.running && self.check.is_none(), || format!("{tx} is checked as it runs"))?;
         let held = vec![false; self.reads().count()];
@@ -345,8 +349,8 @@ impl<L: Location> Runs<L> {
 
     /// Updates the check after a change of the store.
     pub fn compare(&mut self, tx: TxIndex, cells: &Reference<L>) {
-        if let Some((_, behind)) = &mut self.behind {
-            return behind.compare(tx, cells);
+        if let Some((_, superseded_run)) = &mut self.superseded_run {
+            return superseded_run.compare(tx, cells);
         }
         let Some(mut check) = self.check.take() else { return };
         for (read, held) in self.reads().zip(&mut check.held) {
@@ -362,8 +366,8 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// Returns the reason if the verdict was wrong at all times during the check.
     pub fn end_check(&mut self, tx: TxIndex, verdict: bool) -> Result<(), Why> {
-        if let Some((_, behind)) = &mut self.behind {
-            return behind.end_check(tx, verdict);
+        if let Some((_, superseded_run)) = &mut self.superseded_run {
+            return superseded_run.end_check(tx, verdict);
         }
         let check = self.check.take().ok_or_else(|| format!("no check of {tx} began"))?;
         let right = if verdict { check.held.iter().all(|held| *held) } else { check.failed };
@@ -372,15 +376,16 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Takes the verdict on the last run's reads, with whether it was by value.
+    /// Takes the verdict on the last run's reads, and whether the check was by value.
     pub fn take_verdict(&mut self) -> Option<(bool, bool)> {
         self.verdict.take()
     }
 
-    /// Checks that each read still finds an equal value (I3), whatever checks the engine requested.
+    /// Checks that each read still resolves to an equal value (I3), even if the engine did not
+    /// check.
     ///
     /// # Errors
-    /// Returns the reason if one does not.
+    /// Returns the reason if a read is stale.
     pub fn is_valid(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
         ensure(!self.running, || format!("I2: {tx} is committed as it runs"))?;
         ensure(self.check.is_none(), || format!("I2: {tx} is committed as it is checked"))?;
@@ -396,7 +401,7 @@ mod tests {
     use braid_evm::protocol::RunMode;
     use braid_toy::ToyLocation;
 
-    /// A job that was taken over counts as one run, however far its worker was.
+    /// A job that was taken over counts as one run, whatever its worker has done.
     #[test]
     fn a_job_that_is_taken_over_counts_once() {
         let tx = TxIndex(1);
@@ -405,7 +410,7 @@ mod tests {
         let report = TxReport { runs: 1, result: RunResult::TooEarly };
         for reached in 0..=3 {
             let mut runs = Runs::<ToyLocation>::default();
-            let mut told = 0;
+            let mut reported_runs = 0;
             if reached >= 1 {
                 runs.begin(tx, 3).unwrap();
             }
@@ -414,9 +419,9 @@ mod tests {
             }
             if reached >= 3 {
                 runs.sent(Ticket::default(), (tx, &report), &Reference::default()).unwrap();
-                told = report.runs;
+                reported_runs = report.runs;
             }
-            runs.supersede(job, told);
+            runs.supersede(job, reported_runs);
             runs.ran_second(tx, &RunEnd::Failed, 3).unwrap();
             assert_eq!(runs.version(tx).incarnation, Incarnation(1), "after {reached} steps");
         }

@@ -1,4 +1,4 @@
-//! Rules for the store: every answer is recomputed, every stamp counted, and every hint verified.
+//! Rules for the store: every lookup is recomputed, every stamp counted, and every hint verified.
 
 use super::reference::Reference;
 use braid_evm::ids::{TxIndex, Version};
@@ -9,22 +9,22 @@ use std::collections::HashMap;
 /// Why a trace is rejected, as a sentence.
 pub type Why = String;
 
-/// A look at the life of a scope, kept until the look that it belongs to.
+/// A lookup of the life of a scope, kept until the lookup of the location in the scope.
 #[derive(Clone, Debug)]
-struct LifeLook<L> {
+struct LifeLookup<L> {
     reader: TxIndex,
     scope: L,
     floor: Floor,
 }
 
-/// What a reader saw at its last look, unless it was named by a change since.
+/// Result of the last lookup of a reader that no change has named since.
 #[derive(Clone, Debug)]
 struct Registered<L: Location> {
     value: Option<(Floor, Found<L>)>,
     life: Option<Floor>,
 }
 
-/// What a reader finds at a location, and where it finds that the life of a scope began.
+/// Results of lookups: of a location, and of the life of a scope.
 type Answers<L> = (Option<Found<L>>, Option<Floor>);
 
 /// Reference state of the store.
@@ -36,8 +36,8 @@ pub struct StoreRules<L: Location> {
     pub frontier: TxIndex,
     stamps: HashMap<u32, u64>,
     chains: HashMap<(u32, u32), L>,
-    places: HashMap<L, (u32, u32)>,
-    lives: HashMap<Ticket, LifeLook<L>>,
+    positions: HashMap<L, (u32, u32)>,
+    lives: HashMap<Ticket, LifeLookup<L>>,
     /// Time of the first change of a scope.
     scope_used: Option<Ticket>,
     readers: HashMap<L, HashMap<TxIndex, Registered<L>>>,
@@ -50,7 +50,7 @@ impl<L: Location> Default for StoreRules<L> {
             frontier: TxIndex(0),
             stamps: HashMap::new(),
             chains: HashMap::new(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
             lives: HashMap::new(),
             scope_used: None,
             readers: HashMap::new(),
@@ -64,29 +64,29 @@ pub(super) fn ensure(holds: bool, why: impl FnOnce() -> Why) -> Result<(), Why> 
 }
 
 impl<L: Location> StoreRules<L> {
-    /// Checks that a chain keeps its place and holds one location.
-    fn place(&mut self, location: &L, at: EventStamp) -> Result<(), Why> {
+    /// Checks that a chain keeps its position and belongs to one location.
+    fn check_position(&mut self, location: &L, at: EventStamp) -> Result<(), Why> {
         let place = (at.shard, at.chain);
         let held = self.chains.entry(place).or_insert_with(|| location.clone());
-        let lies = self.places.entry(location.clone()).or_insert(place);
+        let lies = self.positions.entry(location.clone()).or_insert(place);
         ensure(held == location && *lies == place, || {
             format!("{location:?} is said to lie at {place:?}, where {held:?} lies")
         })
     }
 
-    /// Checks that a look carries the stamp of the last publication.
-    fn seen_under(&mut self, location: &L, at: EventStamp) -> Result<(), Why> {
-        self.place(location, at)?;
+    /// Checks that a lookup carries the stamp of the last publication.
+    fn check_stamp(&mut self, location: &L, at: EventStamp) -> Result<(), Why> {
+        self.check_position(location, at)?;
         let last = self.stamps.get(&at.shard).copied().unwrap_or(0);
         ensure(at.stamp == last, || {
             format!("a look at {location:?} under stamp {}, which is {last}", at.stamp)
         })
     }
 
-    /// Checks a look at the life of a scope.
+    /// Checks a lookup of the life of a scope.
     ///
     /// # Errors
-    /// Returns the reason if it found anything but the reference store.
+    /// Returns the reason if the result differs from the reference store.
     pub fn life(
         &mut self,
         ticket: Ticket,
@@ -94,12 +94,12 @@ impl<L: Location> StoreRules<L> {
         scope: &L,
         (at, floor): (EventStamp, Floor),
     ) -> Result<(), Why> {
-        self.seen_under(scope, at)?;
+        self.check_stamp(scope, at)?;
         let expected = self.cells.floor(scope, reader);
         ensure(floor == expected, || {
             format!("{reader} found the life of {scope:?} begun at {floor:?}, not {expected:?}")
         })?;
-        self.lives.insert(ticket, LifeLook { reader, scope: scope.clone(), floor });
+        self.lives.insert(ticket, LifeLookup { reader, scope: scope.clone(), floor });
         self.registered(scope, reader).life = Some(floor);
         Ok(())
     }
@@ -109,10 +109,10 @@ impl<L: Location> StoreRules<L> {
         readers.entry(reader).or_insert(Registered { value: None, life: None })
     }
 
-    /// Checks a look at a location, together with the look at its scope if there was one.
+    /// Checks the lookup of a location, together with the lookup in its scope if there was one.
     ///
     /// # Errors
-    /// Returns the reason if its answer differs from that of the reference store.
+    /// Returns the reason if the result differs from the reference store.
     pub fn look(
         &mut self,
         reader: TxIndex,
@@ -121,18 +121,18 @@ impl<L: Location> StoreRules<L> {
         (began, life): (Ticket, Option<Ticket>),
         found: &Found<L>,
     ) -> Result<(), Why> {
-        self.seen_under(location, at)?;
+        self.check_stamp(location, at)?;
         let floor = match (location.scope(), life) {
             (None, None) => Floor::Base,
             (None, Some(_)) => return Err(format!("{location:?} has no scope to look at")),
-            // Another transaction may change its first scope after this look has started.
+            // The first change of a scope may follow the start of this lookup.
             (Some(_), None) if self.scope_used.is_none_or(|used| used >= began) => Floor::Base,
             (Some(scope), None) => {
                 return Err(format!("{reader} looked at {location:?} without {scope:?}"));
             }
             (Some(scope), Some(life)) => {
                 let look = self.lives.remove(&life).filter(|_| life >= began);
-                let fits = |look: &LifeLook<L>| look.reader == reader && look.scope == scope;
+                let fits = |look: &LifeLookup<L>| look.reader == reader && look.scope == scope;
                 let look = look.filter(fits);
                 look.ok_or_else(|| format!("{reader} looked at no {scope:?}"))?.floor
             }
@@ -145,10 +145,11 @@ impl<L: Location> StoreRules<L> {
         Ok(())
     }
 
-    /// Checks a look that ended at a predicted writer, after at most the life of its scope.
+    /// Checks a lookup that ended at a predicted writer, after the lookup in its scope if there was
+    /// one.
     ///
     /// # Errors
-    /// Returns the reason if the trace has no such look.
+    /// Returns the reason if the trace lacks the lookup in the scope.
     pub fn predicted(
         &mut self,
         reader: TxIndex,
@@ -176,7 +177,7 @@ impl<L: Location> StoreRules<L> {
         (at, took): (EventStamp, bool),
         stale: &[TxIndex],
     ) -> Result<(), Why> {
-        self.place(location, at)?;
+        self.check_position(location, at)?;
         let last = self.stamps.entry(at.shard).or_insert(0);
         *last += 1;
         ensure(at.stamp == *last, || {
@@ -194,10 +195,10 @@ impl<L: Location> StoreRules<L> {
             // The change that replaces the estimate names the readers.
             return ensure(stale.is_empty(), || format!("{version} names readers without cause"));
         }
-        self.named(version.tx, location, &before, stale)
+        self.check_named(version.tx, location, &before, stale)
     }
 
-    /// Returns what readers above `writer` find at `location` now.
+    /// Returns the current results of lookups at `location` for readers above `writer`.
     fn answers(&self, writer: TxIndex, location: &L) -> Vec<(TxIndex, Answers<L>)> {
         let readers = self.readers.get(location).into_iter().flatten();
         let readers = readers.filter(|(reader, _)| **reader > writer && **reader >= self.frontier);
@@ -210,8 +211,9 @@ impl<L: Location> StoreRules<L> {
         readers.map(answers).collect()
     }
 
-    /// Checks that a change names only readers above it, and all readers whose reads it changes.
-    fn named(
+    /// Checks that a change by `writer` names only readers above `writer`, and all readers whose
+    /// reads it changes.
+    fn check_named(
         &mut self,
         writer: TxIndex,
         location: &L,

@@ -18,7 +18,7 @@ use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::evm::exec::work::Work;
 use crate::ids::TxIndex;
 use crate::sync::Sender;
-use crate::thresholds::LONG_WORK;
+use crate::thresholds::LONG_WORK_GAS;
 use alloy_primitives::{U256, map::AddressMap};
 use core::ops::Range;
 use revm::context::result::ResultGas;
@@ -336,7 +336,7 @@ impl EvmLedger {
         if let Some(trial) = &mut self.trial {
             trial.note(work);
         }
-        if work.all >= LONG_WORK {
+        if work.all >= LONG_WORK_GAS {
             self.long.push((tx, work.all));
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::ids::WorkerId;
 use crate::sync::HintU32;
-use crate::thresholds::{FEWEST_LOOKS, READS_PER_LOOK, SLOW_QUARTERS};
+use crate::thresholds::{MIN_SAMPLES, READS_PER_SAMPLE, SLOW_STORAGE_QUARTERS};
 
 /// State of one worker, on separate cache lines.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl DatabaseActivity {
     pub(super) fn read<R>(&self, worker: WorkerId, reads: &mut u32, read: impl FnOnce() -> R) -> R {
         let Some(seat) = self.seats.get(usize::from(worker.0)) else { return read() };
         *reads = reads.wrapping_add(1);
-        if reads.is_multiple_of(READS_PER_LOOK) {
+        if reads.is_multiple_of(READS_PER_SAMPLE) {
             let inside = self.seats.iter().map(|seat| seat.inside.load()).sum::<u32>();
             seat.looks.store(seat.looks.load().wrapping_add(1));
             seat.others.store(seat.others.load().wrapping_add(inside));
@@ -57,11 +57,11 @@ impl DatabaseActivity {
             |of: fn(&PerWorker) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
         let looks: u64 = sum(|seat| seat.looks.load());
         let others: u64 = sum(|seat| seat.others.load());
-        if looks < u64::from(FEWEST_LOOKS) || self.seats.len() < 2 {
+        if looks < u64::from(MIN_SAMPLES) || self.seats.len() < 2 {
             return None;
         }
         // The worker that counts is inside, too.
-        Some(4 * (looks + others) >= SLOW_QUARTERS * usual as u64 * looks)
+        Some(4 * (looks + others) >= SLOW_STORAGE_QUARTERS * usual as u64 * looks)
     }
 }
 
@@ -77,14 +77,14 @@ mod tests {
     #[test]
     fn two_that_are_inside_at_once_ask_for_more() {
         let activity = DatabaseActivity::new(2);
-        activity.read(WorkerId(0), &mut 0, || read(&activity, 1, 20 * READS_PER_LOOK));
+        activity.read(WorkerId(0), &mut 0, || read(&activity, 1, 20 * READS_PER_SAMPLE));
         assert_eq!(activity.is_slow(2), Some(true));
     }
 
     #[test]
     fn one_after_the_other_is_fast_enough() {
         let activity = DatabaseActivity::new(16);
-        (0..16).for_each(|worker| read(&activity, worker, 4 * READS_PER_LOOK));
+        (0..16).for_each(|worker| read(&activity, worker, 4 * READS_PER_SAMPLE));
         assert_eq!(activity.is_slow(2), Some(false));
     }
 

@@ -22,7 +22,7 @@ use crate::evm::bal::recorder::Recorder;
 use crate::evm::fees::blind_credits::BlindCredits;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{ReadSet, Store};
-use crate::thresholds::LONG_WORK;
+use crate::thresholds::LONG_WORK_GAS;
 use crate::worker::{AnyInterrupt, Effects, Machine, Stop};
 use core::ops::Range;
 use revm::context::result::EVMError;
@@ -135,7 +135,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let view = self.evm.ctx.journaled_state.db_mut();
         let may_be_of_no_use = view.inner.is_second()
             || view.inner.base_mut().reads_list()
-            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK);
+            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK_GAS);
         if may_be_of_no_use == self.usual.is_some() {
             return;
         }

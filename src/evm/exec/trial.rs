@@ -2,7 +2,7 @@
 
 use super::activity::DatabaseActivity;
 use super::work::Work;
-use crate::thresholds::LONG_WORK;
+use crate::thresholds::LONG_WORK_GAS;
 use std::sync::Arc;
 
 /// Whether sharing this work among this number of workers costs more than it saves.
@@ -37,6 +37,6 @@ impl Trial {
     /// Whether the committed work suffices to show that speculation costs more than it saves.
     pub(in crate::evm) fn is_lost(&self) -> bool {
         let Self { is_cheap, workers, work, .. } = *self;
-        work.all >= LONG_WORK && is_cheap(work, workers) && !self.activity.seems_slow()
+        work.all >= LONG_WORK_GAS && is_cheap(work, workers) && !self.activity.seems_slow()
     }
 }

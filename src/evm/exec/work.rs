@@ -1,6 +1,6 @@
 //! Estimates of the work of transactions.
 
-use crate::thresholds::{PRECOMPILE_TIME, STATE_TIME};
+use crate::thresholds::{COMPUTE_WEIGHT, PRECOMPILE_WEIGHT};
 use revm::context::TxEnv;
 use revm::context_interface::journaled_state::entry::JournalEntry;
 
@@ -21,8 +21,8 @@ impl Work {
         precompiles: u64,
     ) -> Self {
         let for_state = for_state.min(gas);
-        let more = precompiles.saturating_mul(PRECOMPILE_TIME - 1);
-        let all = (gas - for_state).saturating_add(for_state / STATE_TIME).saturating_add(more);
+        let more = precompiles.saturating_mul(PRECOMPILE_WEIGHT - 1);
+        let all = (gas - for_state).saturating_add(for_state / COMPUTE_WEIGHT).saturating_add(more);
         Self { all, accesses }
     }
 

@@ -2,7 +2,7 @@
 
 use super::backoff::Backoff;
 use super::tx::{Call, weigh};
-use crate::thresholds::{KNOWN_CALLS, SAMPLE};
+use crate::thresholds::{MAX_KNOWN_CALLS, SAMPLE_TXS};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -33,7 +33,7 @@ impl Calls {
             if !fell_back {
                 return;
             }
-            self.known = vec![None; KNOWN_CALLS];
+            self.known = vec![None; MAX_KNOWN_CALLS];
         }
         let Some(contract) = contract_of_most(segment, |_| true) else { return };
         for (call, times) in calls_of(contract, segment) {
@@ -87,14 +87,14 @@ impl Calls {
     }
 
     fn index(&self, call: &Call) -> usize {
-        self.hasher.hash_one(call) as usize % KNOWN_CALLS
+        self.hasher.hash_one(call) as usize % MAX_KNOWN_CALLS
     }
 }
 
 /// The contract whose calls have most of the gas limits, by a sample. Only calls that `counts`
 /// accepts are considered.
 fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
-    let step = transactions.len().div_ceil(SAMPLE).max(1);
+    let step = transactions.len().div_ceil(SAMPLE_TXS).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {
         let call = Call::of(tx).filter(&counts);
         (call.map(|call| call.contract), u128::from(tx.gas_limit))
@@ -218,7 +218,7 @@ mod tests {
         for contract in 0..20_000 {
             known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
         }
-        assert_eq!(known_calls.known.len(), KNOWN_CALLS);
+        assert_eq!(known_calls.known.len(), MAX_KNOWN_CALLS);
         assert!(known_calls.known.iter().flatten().all(|known| !known.sharing.tries()));
     }
 }

@@ -7,7 +7,9 @@ use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
-use crate::thresholds::{LARGE, SEQUENTIAL_WORKERS, SHORTEST_PREDICTED_TRIAL, WORKERS_THAT_MEET};
+use crate::thresholds::{
+    LARGE_BLOCK_TXS, MAX_CONFLICTING_WORKERS, SEQUENTIAL_WORKERS, SHORTEST_PREDICTED_TRIAL,
+};
 
 /// Number of transactions of a forced batch, and number of transactions per worker that run in
 /// forced batches before a sequential segment.
@@ -29,7 +31,7 @@ pub(in crate::evm) fn choose(
         Strategy::Sequential => SEQUENTIAL_WORKERS,
         // If storage is slow, speculative runs fetch values for the others.
         _ if features.setting.is_wide => features.setting.workers,
-        Strategy::Speculative => WORKERS_THAT_MEET,
+        Strategy::Speculative => MAX_CONFLICTING_WORKERS,
         Strategy::ContiguousBatches | Strategy::AccessList => {
             transactions.div_ceil(choice.shortest.max(1))
         }
@@ -101,7 +103,7 @@ fn by_features(
         // in large blocks, where there is most to gain.
         let tries = match feedback {
             Some(feedback) => !features.learns || feedback.tries_contiguous(),
-            None => features.transactions >= LARGE,
+            None => features.transactions >= LARGE_BLOCK_TXS,
         };
         if tries {
             let choice = rest.choice(Strategy::ContiguousBatches, reason);

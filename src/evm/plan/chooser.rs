@@ -13,7 +13,9 @@ use crate::evm::exec::input::Block;
 use crate::evm::exec::work::Work;
 use crate::ids::TxIndex;
 use crate::protocol::Waste;
-use crate::thresholds::{CONTENDED_ONE_IN, LEAST_RUN, LONG_WORK, WORKERS_THAT_MEET};
+use crate::thresholds::{
+    CONTENDED_ONE_IN, LONG_WORK_GAS, MAX_CONFLICTING_WORKERS, MIN_MEASURED_TXS,
+};
 use core::ops::Range;
 
 /// Chooses the strategies of one block.
@@ -131,9 +133,9 @@ impl StrategyChooser {
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
         // A smaller sample is not conclusive.
-        let is_cheap = transactions >= LEAST_RUN
-            && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
-        let is_access = work.all >= LONG_WORK && is_mostly_access(work, workers);
+        let is_cheap = transactions >= MIN_MEASURED_TXS
+            && is_cheap(transactions, work, workers.min(MAX_CONFLICTING_WORKERS));
+        let is_access = work.all >= LONG_WORK_GAS && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         SegmentFindings {
             as_cheap: if is_cheap { as_cheap(block, segment) } else { 0 },

@@ -10,7 +10,7 @@ use super::tx::{dependency_keys, probable_gas};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 use crate::ids::TxIndex;
-use crate::thresholds::MOST_OF_FIVE;
+use crate::thresholds::MAX_CHAIN_FIFTHS;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -78,7 +78,7 @@ fn by_calls(block: &Block, payees: &Payees, first: TxIndex, end: usize) -> Vec<O
         last.extend(keys.into_iter().flatten().map(|key| (key, (tx, chain))));
         waits_for.push(on);
     }
-    let is_chain = longest > total / 5 * MOST_OF_FIVE;
+    let is_chain = longest > total / 5 * MAX_CHAIN_FIFTHS;
     if is_chain { Vec::new() } else { waits_for }
 }
 

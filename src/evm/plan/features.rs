@@ -10,7 +10,8 @@ use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 use crate::thresholds::{
-    BATCHES_EACH, BUNDLE_THREAD_FROM, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, LEAST_GAS,
+    LARGE_BLOCK_TXS, MAX_CONCURRENT_FOLD_WORKERS, MIN_BATCHES_PER_WORKER, MIN_BUNDLE_THREAD_TXS,
+    MIN_PARALLEL_GAS, SHORT_TX_GAS_LIMIT,
 };
 
 /// Use of the block's access list.
@@ -120,10 +121,12 @@ impl Features {
     fn contiguous_reason(&self, block: &Block, payees: &Payees) -> Option<Reason> {
         let transactions = &block.transactions;
         let first = self.first_batch;
-        let least = BATCHES_EACH * self.setting.workers * first;
+        let least = MIN_BATCHES_PER_WORKER * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
-            LARGE.. => begins_apart(transactions, payees, first).then_some(Reason::DisjointStart),
+            LARGE_BLOCK_TXS.. => {
+                begins_apart(transactions, payees, first).then_some(Reason::DisjointStart)
+            }
             short if short < least => None,
             _ => looks_independent(transactions, payees).then_some(Reason::Independent),
         }
@@ -179,17 +182,17 @@ impl Features {
 
     /// Whether another worker folds the changes of transactions that the caller runs sequentially.
     pub(in crate::evm) const fn has_bundle_thread(&self) -> bool {
-        self.setting.workers > 1 && self.transactions >= BUNDLE_THREAD_FROM
+        self.setting.workers > 1 && self.transactions >= MIN_BUNDLE_THREAD_TXS
     }
 
     /// Whether a worker also folds the changes of contiguous batches.
     const fn folds_meanwhile(&self) -> bool {
-        self.setting.workers <= FOLDS_MEANWHILE
+        self.setting.workers <= MAX_CONCURRENT_FOLD_WORKERS
     }
 
     /// Whether this number of `transactions`, with this total `gas`, is not worth a second worker.
     pub(super) const fn are_cheap(gas: u64, transactions: usize) -> bool {
-        gas < CHEAP_LIMIT.saturating_mul(transactions as u64)
+        gas < SHORT_TX_GAS_LIMIT.saturating_mul(transactions as u64)
     }
 
     /// Reason why sharing the transactions cannot pay, if there is one.
@@ -197,7 +200,7 @@ impl Features {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
-            ListUse::Read => return (self.gas < LEAST_GAS).then_some(Reason::TooLittleGas),
+            ListUse::Read => return (self.gas < MIN_PARALLEL_GAS).then_some(Reason::TooLittleGas),
             // On slow storage, speculative runs fetch values for the others.
             _ if is_wide => return None,
             // Each transaction needs the fees that earlier ones have paid to the beneficiary: its
@@ -205,7 +208,7 @@ impl Features {
             ListUse::Compared => return Some(Reason::AccessList),
             ListUse::Nothing => {}
         }
-        if self.gas < LEAST_GAS {
+        if self.gas < MIN_PARALLEL_GAS {
             return Some(Reason::TooLittleGas);
         }
         if (workers <= 2 || shares_journals) && Self::are_cheap(self.gas, self.transactions) {
@@ -240,7 +243,7 @@ mod tests {
         let mut transactions: Vec<_> = gas_by_sender.iter().map(tx).collect();
         if has_bundle_thread {
             let cycle: Vec<_> =
-                transactions.iter().cloned().cycle().take(BUNDLE_THREAD_FROM).collect();
+                transactions.iter().cloned().cycle().take(MIN_BUNDLE_THREAD_TXS).collect();
             transactions = cycle;
         }
         features(Block { transactions, ..Block::default() }, workers).is_serial()

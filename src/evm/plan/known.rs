@@ -6,7 +6,7 @@ use super::tx::probable_gas;
 use crate::evm::bal::declaration::{Declaration, DeclaredLocation};
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
-use crate::thresholds::MOST_OF_FIVE;
+use crate::thresholds::MAX_CHAIN_FIFTHS;
 use alloy_eip7928::constants::ITEM_COST;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::Address;
@@ -134,7 +134,7 @@ impl KnownDependencies {
     /// gas of the block.
     pub(super) fn is_chain(&self, gas: u64) -> bool {
         let longest = self.done.iter().max().copied().unwrap_or_default();
-        longest > gas / 5 * MOST_OF_FIVE
+        longest > gas / 5 * MAX_CHAIN_FIFTHS
     }
 
     /// The lower transaction that `tx` waits for, if everything below `first` is committed.

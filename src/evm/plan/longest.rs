@@ -4,7 +4,7 @@
 
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::ids::TxIndex;
-use crate::thresholds::{KNOWN_FUNCTIONS, LONG_CALL_GAS, LONG_WORK, LONGEST_BACKOFF};
+use crate::thresholds::{LONG_CALL_GAS, LONG_WORK_GAS, LONGEST_BACKOFF, MAX_KNOWN_FUNCTIONS};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use core::ops::Range;
@@ -59,7 +59,7 @@ impl Longest {
         let Some(function) = function(tx) else { return false };
         match self.known.get(self.index(&function)) {
             Some(Some(known)) if known.function == function => {
-                known.work >= LONG_WORK && known.waits_until <= self.segments
+                known.work >= LONG_WORK_GAS && known.waits_until <= self.segments
             }
             _ => regular_gas_limit(block, tx.gas_limit) >= LONG_CALL_GAS,
         }
@@ -96,7 +96,7 @@ impl Longest {
     fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut LongCall> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
-            self.known = vec![None; KNOWN_FUNCTIONS];
+            self.known = vec![None; MAX_KNOWN_FUNCTIONS];
         }
         let index = self.index(&function);
         let place = self.known.get_mut(index)?;
@@ -107,7 +107,7 @@ impl Longest {
     }
 
     fn index(&self, function: &Function) -> usize {
-        self.hasher.hash_one(function) as usize % KNOWN_FUNCTIONS
+        self.hasher.hash_one(function) as usize % MAX_KNOWN_FUNCTIONS
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
         let mut longest = Longest::default();
         let block = block(1, 400_000);
         assert_eq!(first(&longest, &block), []);
-        learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[]);
+        learn(&mut longest, &block, END, &[(LAST, LONG_WORK_GAS)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         assert_eq!(longest.of(&block, 0..9), [], "not one of these");
         assert_eq!(longest.of(&block, 8..10), [LAST], "half of them");
@@ -171,14 +171,14 @@ mod tests {
     fn what_began_was_discarded_waits() {
         let mut longest = Longest::default();
         let block = block(1, 400_000);
-        learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[]);
+        learn(&mut longest, &block, END, &[(LAST, LONG_WORK_GAS)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         // It ran twice; or it ran, and speculation fell back before its turn.
-        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK)][..], 2), (LAST, &[], 1)] {
+        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK_GAS)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
             for _ in 0..LONGEST_BACKOFF {
                 assert_eq!(first(&longest, &block), []);
-                learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[]);
+                learn(&mut longest, &block, END, &[(LAST, LONG_WORK_GAS)], &[]);
             }
             assert_eq!(first(&longest, &block), [LAST]);
         }
@@ -192,7 +192,7 @@ mod tests {
         let transactions = (0..40).map(|index| call(index % 5, 400_000)).collect();
         let block = Block { transactions, ..Block::default() };
         let calls: Vec<_> = (0..8).map(|index| TxIndex(5 * index)).collect();
-        let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG_WORK)).collect();
+        let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG_WORK_GAS)).collect();
         let mut longest = Longest::default();
         learn(&mut longest, &block, TxIndex(40), &long, &[]);
         assert_eq!(longest.of(&block, 0..40), calls);
@@ -218,13 +218,13 @@ mod tests {
         assert_eq!(first(&longest, &block), []);
         // A payment; a creation.
         for tx in [
-            TxEnv { data: Bytes::new(), ..call(2, 9 * LONG_WORK) },
-            TxEnv { kind: TxKind::Create, ..call(2, 9 * LONG_WORK) },
+            TxEnv { data: Bytes::new(), ..call(2, 9 * LONG_WORK_GAS) },
+            TxEnv { kind: TxKind::Create, ..call(2, 9 * LONG_WORK_GAS) },
         ] {
             let mut block = block.clone();
             block.transactions[9] = tx;
             assert_eq!(first(&longest, &block), []);
-            learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[(LAST, 1)]);
+            learn(&mut longest, &block, END, &[(LAST, LONG_WORK_GAS)], &[(LAST, 1)]);
         }
     }
 
@@ -232,8 +232,8 @@ mod tests {
     fn memory_is_bounded() {
         let mut longest = Longest::default();
         for contract in 0..20_000 {
-            learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG_WORK)], &[]);
+            learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG_WORK_GAS)], &[]);
         }
-        assert_eq!(longest.known.len(), KNOWN_FUNCTIONS);
+        assert_eq!(longest.known.len(), MAX_KNOWN_FUNCTIONS);
     }
 }

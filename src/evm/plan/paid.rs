@@ -2,7 +2,7 @@
 
 use super::tx::is_payment;
 use crate::evm::exec::input::Block;
-use crate::thresholds::{OFTEN_ONE_IN, SAMPLE};
+use crate::thresholds::{FREQUENT_PAYEE_ONE_IN, SAMPLE_TXS};
 use alloy_primitives::Address;
 use alloy_primitives::map::AddressMap;
 
@@ -12,10 +12,10 @@ use alloy_primitives::map::AddressMap;
 /// A run that reads the balance of such an account waits for all payments below it. A sender would
 /// do so with each of its transactions.
 pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
-    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
+    let step = block.transactions.len().div_ceil(SAMPLE_TXS).max(1);
     let sample = block.transactions.iter().step_by(step);
     // A single payment is not frequent, however short the block.
-    let least = sample.len().div_ceil(OFTEN_ONE_IN).max(2);
+    let least = sample.len().div_ceil(FREQUENT_PAYEE_ONE_IN).max(2);
     let payees = sample.filter(|tx| is_payment(tx)).filter_map(|tx| tx.kind.to());
     let mut times = AddressMap::<usize>::default();
     times.reserve(payees.clone().count());

@@ -5,7 +5,7 @@ use super::strategy::{Reason, Strategy};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::work::Work;
-use crate::thresholds::{SHARED_ACCESS, SHARING, WORKERS_THAT_MEET};
+use crate::thresholds::{MAX_CONFLICTING_WORKERS, SHARED_ACCESS_GAS, SHARING_GAS};
 
 /// Transactions that run sequentially between forced contiguous batches.
 const CONTIGUOUS_TURN: usize = 3;
@@ -149,13 +149,14 @@ impl Progress {
 /// Whether sharing this number of `transactions`, with this total `work`, among `workers` costs
 /// more than it saves.
 pub(in crate::evm) const fn is_cheap(transactions: usize, work: Work, workers: usize) -> bool {
-    saved(work, workers) < SHARING.saturating_mul(transactions as u64)
+    saved(work, workers) < SHARING_GAS.saturating_mul(transactions as u64)
 }
 
 /// Whether sharing the accesses in `work` costs more than it saves, as speculation looks each of
 /// them up in the store.
 pub(in crate::evm) fn is_mostly_access(work: Work, workers: usize) -> bool {
-    saved(work, workers.min(WORKERS_THAT_MEET)) < SHARED_ACCESS.saturating_mul(work.accesses)
+    saved(work, workers.min(MAX_CONFLICTING_WORKERS))
+        < SHARED_ACCESS_GAS.saturating_mul(work.accesses)
 }
 
 /// Upper bound on the work that other workers take off the caller, times the number of workers.

@@ -2,7 +2,7 @@
 //! failed.
 
 use crate::config::{Forced, Policy};
-use crate::thresholds::{FIRST_SEQUENTIAL, SEGMENT_GROWTH, TRIAL_TIMES};
+use crate::thresholds::{FIRST_SEQUENTIAL_TXS, SEGMENT_GROWTH, TRIAL_FACTOR};
 
 /// Observations of speculation in a block.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Trials {
     pub(super) const fn new(policy: Policy, may_fall_back: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
         let (shortest, growth) =
-            if is_forced { (3, 1) } else { (FIRST_SEQUENTIAL, SEGMENT_GROWTH) };
+            if is_forced { (3, 1) } else { (FIRST_SEQUENTIAL_TXS, SEGMENT_GROWTH) };
         let may_end = is_forced || (may_fall_back && matches!(policy, Policy::Auto));
         Self {
             shortest,
@@ -42,7 +42,7 @@ impl Trials {
     /// Whether `left` transactions are enough for a trial with at least as many after it: in a shorter
     /// block a trial takes a tenth of the time.
     pub(super) const fn is_worthwhile(left: usize) -> bool {
-        let trial = TRIAL_TIMES * FIRST_SEQUENTIAL;
+        let trial = TRIAL_FACTOR * FIRST_SEQUENTIAL_TXS;
         left.saturating_sub(trial) >= trial
     }
 
@@ -69,7 +69,7 @@ impl Trials {
     pub(super) const fn length(&self) -> usize {
         match self.evidence {
             Evidence::Pays(length) => length,
-            Evidence::Nothing | Evidence::Wasted(_) => TRIAL_TIMES * self.shortest,
+            Evidence::Nothing | Evidence::Wasted(_) => TRIAL_FACTOR * self.shortest,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::payees::Payees;
-use crate::thresholds::{DEPENDENT_ONE_IN, MOST_OF_FIVE, SAMPLE};
+use crate::thresholds::{DEPENDENT_ONE_IN, MAX_CHAIN_FIFTHS, SAMPLE_TXS};
 use alloy_primitives::{Address, U256};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -121,7 +121,7 @@ pub(super) fn mean_gas_limit(block: &Block) -> u64 {
 }
 
 fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
-    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
+    let step = block.transactions.len().div_ceil(SAMPLE_TXS).max(1);
     let sample = block.transactions.iter().step_by(step);
     let sampled = sample.len() as u64;
     sample.map(|tx| gas(block, tx)).fold(0, u64::saturating_add) / sampled.max(1)
@@ -147,7 +147,7 @@ pub(super) fn weigh<K: PartialEq + Default>(
         }
     }
     // All other keys together cannot take more of the leader's lead than they have.
-    let most = u128::from(MOST_OF_FIVE);
+    let most = u128::from(MAX_CHAIN_FIFTHS);
     if lead * 5 < total * (2 * most - 5) {
         return (total, None);
     }

@@ -1,4 +1,4 @@
-//! Choice of the next actor.
+//! Choice of the actor that takes the next step.
 
 use super::options::Options;
 use super::random::Random;
@@ -82,7 +82,7 @@ impl Chooser {
         }
     }
 
-    /// Returns the additional cost of runs.
+    /// Returns the additional cost of the runs in `activities`.
     pub(super) fn price(&self, activities: &[Activity]) -> u64 {
         let Schedule::Priced { runs, .. } = &self.schedule else { return 0 };
         // Reads count as made when the run begins, so a blocked run has not begun.
@@ -95,7 +95,7 @@ impl Chooser {
         activities.iter().map(price).sum()
     }
 
-    /// Returns the transaction whose run was begun last, if runs have prices.
+    /// Returns the transaction whose run began last, if runs have prices.
     pub(super) fn last_priced(&self, activities: &[Activity]) -> Option<TxIndex> {
         let Schedule::Priced { .. } = &self.schedule else { return None };
         activities.iter().rev().find_map(|activity| match activity {

@@ -1,4 +1,4 @@
-//! Tasks on fibers: what a pool of threads does, one step at a time.
+//! Tasks on fibers: a simulated pool of threads.
 
 use super::drive::{Resume, drive};
 use super::fiber::{Fiber, Signals};
@@ -24,11 +24,11 @@ pub struct Fibers {
 /// Totals over several tasks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
-    /// Virtual time from beginning to end, summed over tasks.
+    /// Virtual time from the beginning to the end of each task, summed over tasks.
     pub makespan: u64,
     /// Virtual time for which workers were busy, summed over workers.
     pub busy: u64,
-    /// Real time, if a clock measures steps.
+    /// Real time in nanoseconds, if a clock measures steps.
     pub took: u64,
     /// Number of steps.
     pub step_count: u64,
@@ -69,8 +69,8 @@ impl Fibers {
         core::mem::take(&mut self.totals)
     }
 
-    /// Returns the record since the totals were last taken, if it was kept: one task after the
-    /// other, without gaps. Transactions that the caller runs alone are in no task.
+    /// Returns the record since the totals were last taken, if it was kept. The tasks follow each
+    /// other without gaps. Transactions that the caller runs alone are in no task.
     pub fn take_record(&mut self) -> Record {
         core::mem::take(&mut self.record)
     }
@@ -104,16 +104,16 @@ impl Fibers {
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> Result<R, SimulationError> {
         let workers = u16::try_from(workers).map_or(self.workers(), |it| it.min(self.workers()));
-        let begun = self.now();
+        let started = self.now();
         let signals = Rc::new(Signals::default());
-        let reads = self.options.schedule.interrupts_runs();
+        let interrupts_reads = self.options.schedule.interrupts_runs();
         let mut result = None;
-        // Initial data of a fiber must be small.
+        // Boxed, because the initial data of a fiber must be small.
         let own = Box::new(own);
-        let of_caller = Rc::clone(&signals);
-        // This fiber borrows, so it is unwound here and its stack is not kept.
+        let caller_signals = Rc::clone(&signals);
+        // This fiber borrows from the caller, so it is unwound here and its stack is not kept.
         let caller = ScopedCoroutine::with_stack(self.simulator.stack()?, |yielder, ()| {
-            let fiber = Fiber { yielder, signals: of_caller, reads };
+            let fiber = Fiber { yielder, signals: caller_signals, interrupts_reads };
             result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));
         });
         let mut others = Vec::new();
@@ -121,7 +121,7 @@ impl Fibers {
             let task = Arc::clone(task);
             let signals = Rc::clone(&signals);
             others.push(Coroutine::with_stack(self.simulator.stack()?, move |yielder, ()| {
-                let fiber = Fiber { yielder, signals, reads };
+                let fiber = Fiber { yielder, signals, interrupts_reads };
                 task.run(WorkerId(worker), Seat::Fiber(&fiber));
             }));
         }
@@ -138,9 +138,9 @@ impl Fibers {
         }
         self.totals.makespan += driven.makespan;
         self.totals.busy += driven.busy.iter().sum::<u64>();
-        self.totals.took += self.now().saturating_sub(begun);
+        self.totals.took += self.now().saturating_sub(started);
         self.totals.step_count += driven.step_count;
-        driven.result.map_err(|error| error.of_seed(self.options.seed))?;
+        driven.result.map_err(|error| error.with_seed(self.options.seed))?;
         match result {
             Some(Ok(result)) => Ok(result),
             Some(Err(payload)) => resume_unwind(payload),

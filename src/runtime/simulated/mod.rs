@@ -1,9 +1,10 @@
-//! The simulated runtime: the real pipeline with one runnable actor at a time, chosen by a seed.
+//! The simulated runtime: the real pipeline on one thread, where a seed chooses the actor of each
+//! step.
 //!
-//! Every actor is a fiber on the calling thread that runs [`work`] as a thread would, or its part
-//! of any task ([`Fibers`]). It is suspended at each [`Point`], so that another actor may act
-//! between two reads of a transaction. The same block with the same [`Options`] takes the same
-//! steps each time; whole executors do, too, except for effects of hashing.
+//! Every actor is a fiber on the calling thread that runs [`work`], or its part of any task
+//! ([`Fibers`]). It is suspended at each [`Point`], so that another actor may act between two reads
+//! of a transaction. The same block with the same [`Options`] takes the same steps each time. So do
+//! whole executors, except for effects of hashing.
 
 mod chooser;
 mod drive;
@@ -40,19 +41,19 @@ pub struct Simulated<W: Workload, G> {
     pub end: BlockEnd<W, G>,
     /// Number of steps.
     pub step_count: u64,
-    /// Equal for equal sequences of steps.
+    /// Digest of the steps, equal for equal sequences of steps.
     pub digest: u64,
-    /// All steps, if they were to be kept.
+    /// All steps, if [`Options::keep_steps`] is set.
     pub steps: Vec<Step>,
-    /// Activities of the actors, if they were to be kept.
+    /// Activities of the actors, if [`Options::keep_record`] is set.
     pub record: Record,
     /// Virtual time at which the last actor ended, in the unit of [`Costs`].
     pub makespan: u64,
     /// Virtual time for which each actor was busy.
     pub busy: Vec<u64>,
-    /// Virtual time at which each actor ended; the block is over when the first one has.
+    /// Virtual time at which each actor ended; the block is over when the first one ends.
     pub ends: Vec<u64>,
-    /// The suspended actor, and the point where it was.
+    /// The suspended actor, and its point at that time.
     pub suspended: Option<(WorkerId, Option<Point>)>,
 }
 
@@ -75,7 +76,7 @@ impl core::fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// Creates a simulator for machines with little need for stack.
+    /// Creates a simulator for machines that need little stack.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -103,13 +104,13 @@ impl Simulator {
         let token = CancellationToken::new();
         let shared = Arc::new(shared.with_token(Some(token.clone())));
         let signals = Rc::new(Signals::default());
-        let reads = options.schedule.interrupts_runs();
+        let interrupts_reads = options.schedule.interrupts_runs();
         let mut fibers = Vec::new();
         for worker in 0..options.workers.max(1) {
             let shared = Arc::clone(&shared);
             let signals = Rc::clone(&signals);
             fibers.push(Coroutine::with_stack(self.stack()?, move |yielder, ()| {
-                work(&shared, WorkerId(worker), &Fiber { yielder, signals, reads });
+                work(&shared, WorkerId(worker), &Fiber { yielder, signals, interrupts_reads });
             }));
         }
         let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();

@@ -13,7 +13,7 @@ pub struct Options {
     pub seed: u64,
     /// How the next actor is chosen.
     pub schedule: Schedule,
-    /// Step before which the block is cancelled.
+    /// Number of the step before which the block is cancelled.
     pub cancel_at: Option<u64>,
     /// Number of steps after which the run counts as endless.
     pub step_limit: u64,
@@ -29,7 +29,7 @@ pub struct Options {
 /// a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspension {
-    /// The step at which the worker that would go on is suspended.
+    /// Number of the step at which the chosen worker is suspended.
     pub at_step: u64,
     /// Duration, in the unit of [`Costs`](super::Costs).
     pub length: u64,
@@ -52,12 +52,12 @@ impl Options {
     }
 }
 
-/// A step: an actor went on until its next point.
+/// A step of a simulation, in which one actor runs until its next point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The actor.
     pub worker: WorkerId,
-    /// Where it stopped; `None` if it found no message, or ended.
+    /// The point where the actor stopped; `None` if it found no message, or ended.
     pub stopped_at: Option<Point>,
 }
 
@@ -90,7 +90,7 @@ pub enum SimulationError {
         /// The panic message.
         message: String,
     },
-    /// There is no memory for another stack.
+    /// The system has no memory for another stack.
     #[error("no stack for a fiber: {message}")]
     NoStack {
         /// Message of the system.
@@ -99,13 +99,13 @@ pub enum SimulationError {
 }
 
 impl SimulationError {
-    /// Replaces the seed by the one that reproduces the error.
-    pub(super) fn of_seed(mut self, replays: u64) -> Self {
+    /// Replaces the seed of a task by the seed that reproduces the error.
+    pub(super) fn with_seed(mut self, new_seed: u64) -> Self {
         if let Self::Deadlock { seed, .. }
         | Self::StepLimit { seed, .. }
         | Self::WorkerPanicked { seed, .. } = &mut self
         {
-            *seed = replays;
+            *seed = new_seed;
         }
         self
     }

@@ -1,4 +1,4 @@
-//! Record of what the workers of a simulation did, and when.
+//! Record of the workers' activities in a simulation.
 
 use crate::ids::WorkerId;
 use crate::worker::{Activity, Point};
@@ -6,7 +6,7 @@ use crate::worker::{Activity, Point};
 /// Activities of workers, in virtual time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Busy periods of the workers, in the order of the steps. Between them, a worker waits.
+    /// Busy periods of the workers, in the order of the steps. A worker waits between its periods.
     pub spans: Vec<Span>,
     /// Activities that workers reported, in the same order.
     pub activities: Vec<ReportedActivity>,
@@ -19,8 +19,7 @@ pub struct Record {
 pub struct Span {
     /// The worker.
     pub worker: WorkerId,
-    /// The point from which the worker went on; `None` at the beginning of a task, and after
-    /// waiting.
+    /// The point before this period; `None` at the beginning of a task, and after waiting.
     pub after: Option<Point>,
     /// Virtual time of the beginning.
     pub began: u64,
@@ -42,48 +41,47 @@ pub struct ReportedActivity {
 impl Record {
     /// Adds a step. A step that continues the previous one is merged with it, unless it began a
     /// run.
-    pub(super) fn note(&mut self, step: Span, activities: &[Activity]) {
+    pub(super) fn add_step(&mut self, step: Span, activities: &[Activity]) {
         let Span { worker, after, began, ended } = step;
         self.activities.extend(activities.iter().map(|activity| ReportedActivity {
             worker,
             activity: *activity,
             at: began,
         }));
-        let goes_on = |last: &&mut Span| {
+        let continues = |last: &&mut Span| {
             (last.worker, last.after, last.ended) == (worker, after, began)
                 && after != Some(Point::Begin)
         };
-        match self.spans.last_mut().filter(goes_on) {
+        match self.spans.last_mut().filter(continues) {
             Some(last) => last.ended = ended,
             None if began < ended => self.spans.push(step),
             None => {}
         }
     }
 
-    /// Moves the end of the last span of `worker` from `end` to `other`.
-    pub(super) fn end_at(&mut self, worker: WorkerId, end: u64, other: u64) {
+    /// Moves the end of the last span of `worker` from `end` to `new_end`.
+    pub(super) fn move_end(&mut self, worker: WorkerId, end: u64, new_end: u64) {
         let mut spans = self.spans.iter_mut().rev();
         if let Some(last) = spans.find(|span| span.worker == worker)
             && last.ended == end
         {
-            last.ended = other;
+            last.ended = new_end;
         }
     }
 
     /// Appends the record of a later task, which began at `offset` and took `makespan`.
     pub(super) fn extend(&mut self, later: Self, offset: u64, makespan: u64) {
-        let moved = |at: u64| at.saturating_add(offset);
+        let shifted = |at: u64| at.saturating_add(offset);
         self.spans.extend(later.spans.into_iter().map(|span| Span {
-            began: moved(span.began),
-            ended: moved(span.ended),
+            began: shifted(span.began),
+            ended: shifted(span.ended),
             ..span
         }));
         let activities = later.activities.into_iter();
         self.activities.extend(
-            activities
-                .map(|activities| ReportedActivity { at: moved(activities.at), ..activities }),
+            activities.map(|activity| ReportedActivity { at: shifted(activity.at), ..activity }),
         );
-        self.ends.push(moved(makespan));
+        self.ends.push(shifted(makespan));
     }
 }
 
@@ -100,12 +98,12 @@ mod tests {
     fn steps_are_joined_unless_they_begin_runs() {
         let mut record = Record::default();
         let run = [Activity::Run(TxIndex(7))];
-        record.note(step(0, Some(Point::Begin), 0, 5), &run);
-        record.note(step(0, Some(Point::Begin), 5, 9), &[]);
-        record.note(step(0, Some(Point::Publish), 9, 10), &[]);
-        record.note(step(0, Some(Point::Publish), 10, 12), &[]);
-        record.note(step(1, Some(Point::Publish), 12, 13), &[]);
-        record.note(step(0, Some(Point::Publish), 14, 14), &[]);
+        record.add_step(step(0, Some(Point::Begin), 0, 5), &run);
+        record.add_step(step(0, Some(Point::Begin), 5, 9), &[]);
+        record.add_step(step(0, Some(Point::Publish), 9, 10), &[]);
+        record.add_step(step(0, Some(Point::Publish), 10, 12), &[]);
+        record.add_step(step(1, Some(Point::Publish), 12, 13), &[]);
+        record.add_step(step(0, Some(Point::Publish), 14, 14), &[]);
         let ends: Vec<(u64, u64)> =
             record.spans.iter().map(|span| (span.began, span.ended)).collect();
         assert_eq!(ends, [(0, 5), (5, 9), (9, 12), (12, 13)]);
@@ -120,7 +118,7 @@ mod tests {
         let mut record = Record::default();
         for (offset, makespan) in [(0, 10), (10, 20)] {
             let mut task = Record::default();
-            task.note(step(1, None, 2, 4), &[Activity::Run(TxIndex(0))]);
+            task.add_step(step(1, None, 2, 4), &[Activity::Run(TxIndex(0))]);
             record.extend(task, offset, makespan);
         }
         assert_eq!(record.spans, [step(1, None, 2, 4), step(1, None, 12, 14)]);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct Costs {
     /// Beginning a run.
     pub begin: u64,
-    /// A read, with the execution up to the next one.
+    /// A read, including the execution up to the next read.
     pub read: u64,
     /// A read of the base state.
     pub base_read: u64,
@@ -45,12 +45,12 @@ impl Costs {
     }
 }
 
-/// A clock provided by the caller, as the library has none.
+/// A clock provided by the caller, because the library has none.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Returns nanoseconds since any fixed moment.
     pub now: fn() -> u64,
-    /// Nanoseconds that the clock measures for an empty step.
+    /// Time that the clock measures for an empty step, in nanoseconds.
     pub overhead: u64,
 }
 
@@ -74,7 +74,7 @@ pub enum Schedule {
     Priorities(u32),
     /// The actor that is furthest behind in virtual time.
     VirtualTime(Costs),
-    /// As `VirtualTime`, where each step takes its real time, measured by this clock. Reads do not
+    /// As `VirtualTime`, but each step takes its real time, measured by this clock. Reads do not
     /// interrupt a run; all of them count as made when the run begins.
     Measured(Clock),
     /// As `Measured`, with fixed times: `runs` for the runs of transactions, and `others` for the

@@ -1,4 +1,5 @@
-//! The state that one incarnation reads: the store below its index, over the base state.
+//! Views: the state that one incarnation reads, which is the store below its index over the base
+//! state.
 
 mod prefix;
 mod second;
@@ -10,30 +11,30 @@ use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store};
 
 /// Number of reads between two progress signals.
-const READS_EACH: usize = 8;
+const READS_PER_BEAT: usize = 8;
 
-/// The source of what the block has written.
+/// The writes of the block below the transaction.
 #[derive(Debug)]
-enum Below<'a, L: Location> {
+enum StateBelow<'a, L: Location> {
     /// The multi-version store: values may still change.
     Versions(&'a Store<L>),
-    /// Everything below is final: a sequential run, whose reads nothing records.
+    /// The state of a sequential run: everything below is final, and reads are not recorded.
     Final {
         latest: Latest<L>,
         /// The state before the run: the store below this index.
-        under: Option<(&'a Store<L>, TxIndex)>,
+        prefix: Option<(&'a Store<L>, TxIndex)>,
         /// Whether `latest` and `under` contain all writes.
         is_complete: bool,
     },
-    /// The committed prefix below a snapshot, under the writes of the same private batch.
+    /// The writes of a private batch, over the committed prefix below a snapshot.
     Snapshot {
         latest: Latest<L>,
         store: &'a Store<L>,
         snapshot: TxIndex,
         /// The first transaction of the run.
         first: TxIndex,
-        /// Whether another worker runs the same batch. This run then signals no progress, and ends
-        /// once the frontier moves.
+        /// Whether another worker runs the same batch. This run signals no progress, and ends once
+        /// the frontier moves.
         is_second: bool,
         /// Accesses of the batch, while it runs.
         log: Option<AccessLog<L>>,
@@ -43,7 +44,7 @@ enum Below<'a, L: Location> {
 /// The state below one transaction, with a record of all reads.
 #[derive(Debug)]
 pub struct View<'a, L: Location, B: Base<L>, X> {
-    below: Below<'a, L>,
+    below: StateBelow<'a, L>,
     /// The store that private batches run on.
     store: Option<&'a Store<L>>,
     context: X,
@@ -53,16 +54,16 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     stop: Option<Stop<B::Error>>,
     /// Whether everything below the reader was final when the run began.
     is_final: bool,
-    /// Whether the run helps with a transaction that another worker runs: it is registered nowhere.
+    /// Whether another worker runs the same transaction. The run of a helper is registered nowhere.
     is_second: bool,
-    /// The worker, if speculative runs end early once a value that they have read has changed.
+    /// The worker; `None` if speculative runs do not end early when their reads change.
     worker: Option<WorkerId>,
 }
 
 impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// Creates a view over `store`; `base` answers reads that the store cannot.
     pub fn new(store: &'a Store<L>, base: B, context: X) -> Self {
-        Self::over(Below::Versions(store), base, context)
+        Self::over(StateBelow::Versions(store), base, context)
     }
 
     /// Assigns the view to `worker`: speculative runs now end once a value that they have read has
@@ -73,14 +74,14 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     }
 
     /// Sets whether the view contains all writes of a sequential run. If not, the machine holds the
-    /// others and does not read them here.
+    /// missing ones and does not read them from the view.
     pub fn set_complete(&mut self, complete: bool) {
-        if let Below::Final { is_complete, .. } = &mut self.below {
+        if let StateBelow::Final { is_complete, .. } = &mut self.below {
             *is_complete = complete;
         }
     }
 
-    fn over(below: Below<'a, L>, base: B, context: X) -> Self {
+    fn over(below: StateBelow<'a, L>, base: B, context: X) -> Self {
         Self {
             below,
             store: None,
@@ -98,8 +99,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// Returns the writes of a sequential run or of the private batch.
     pub fn latest_mut(&mut self) -> Option<&mut Latest<L>> {
         match &mut self.below {
-            Below::Versions(_) => None,
-            Below::Final { latest, .. } | Below::Snapshot { latest, .. } => Some(latest),
+            StateBelow::Versions(_) => None,
+            StateBelow::Final { latest, .. } | StateBelow::Snapshot { latest, .. } => Some(latest),
         }
     }
 
@@ -107,36 +108,35 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     #[must_use]
     pub fn known_base(&self, location: &L) -> Option<L::Value> {
         match self.below {
-            Below::Versions(store) => store.base(location),
-            Below::Final { .. } | Below::Snapshot { .. } => None,
+            StateBelow::Versions(store) => store.base(location),
+            StateBelow::Final { .. } | StateBelow::Snapshot { .. } => None,
         }
     }
 
-    /// Stores the base value of `location`, known from elsewhere, so that no run has to read it
-    /// from the base state.
+    /// Stores the base value of `location`, so that no run has to read it from the base state.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn know_base(&self, location: &L, value: L::Value) {
-        if let Below::Versions(store) = self.below {
+    pub(crate) fn store_base(&self, location: &L, value: L::Value) {
+        if let StateBelow::Versions(store) = self.below {
             store.seed(location, value);
         }
     }
 
     /// Returns the current value of `location`, which must have no scope, if the block has written
-    /// it. The value may change unnoticed: only a read is recorded.
+    /// it. The lookup is not recorded, so the value may change unnoticed.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn peek(&self, location: &L) -> Option<L::Value> {
         match self.below {
-            Below::Versions(store) => store.peek(location, self.reader),
-            Below::Final { .. } | Below::Snapshot { .. } => None,
+            StateBelow::Versions(store) => store.peek(location, self.reader),
+            StateBelow::Final { .. } | StateBelow::Snapshot { .. } => None,
         }
     }
 
-    /// Returns the base state, if it answers every read of a location without deltas. This is so in
-    /// a sequential run whose writes are all still in the machine's journal.
+    /// Returns the base state, if it answers every read of a location without deltas: in a
+    /// sequential run whose writes are all still in the machine's journal.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn unwritten_base(&mut self) -> Option<&mut B> {
         match &self.below {
-            Below::Final { latest, under: None, .. }
+            StateBelow::Final { latest, prefix: None, .. }
                 if !latest.has_values() && self.stop.is_none() =>
             {
                 Some(&mut self.base)
@@ -153,7 +153,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// Returns whether this is the view of a sequential run, in which each transaction reads final
     /// state.
     pub(crate) const fn is_sequential(&self) -> bool {
-        matches!(self.below, Below::Final { .. })
+        matches!(self.below, StateBelow::Final { .. })
     }
 
     /// Drops the last incarnation and moves to the state below `reader`.
@@ -162,9 +162,9 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         self.context.report(Activity::Run(reader));
         self.reader = reader;
         self.is_final = match self.below {
-            Below::Versions(store) => store.is_final_below(reader),
-            Below::Final { is_complete, .. } => is_complete,
-            Below::Snapshot { store, first, is_second, .. } => {
+            StateBelow::Versions(store) => store.is_final_below(reader),
+            StateBelow::Final { is_complete, .. } => is_complete,
+            StateBelow::Snapshot { store, first, is_second, .. } => {
                 if !is_second {
                     store.beat(first, false);
                 }
@@ -175,13 +175,13 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         (self.stop, self.is_second) = (None, false);
     }
 
-    /// Returns the reads since `begin`, and what stopped the view, if anything.
+    /// Returns the reads since `begin`, and why the view stopped, if it did.
     pub fn end(&mut self) -> (ReadSet<L>, Option<Stop<B::Error>>) {
-        if !matches!(self.below, Below::Versions(_)) {
-            // Reads of a prefix are logged elsewhere.
+        if !matches!(self.below, StateBelow::Versions(_)) {
+            // Reads of a prefix are recorded in the access log, if at all.
             return (ReadSet::default(), self.stop.take());
         }
-        // The next incarnation will probably make as many reads.
+        // The next run will probably make as many reads.
         let next = ReadSet::with_capacity(self.reads.records().len());
         (core::mem::replace(&mut self.reads, next), self.stop.take())
     }
@@ -197,14 +197,14 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         &mut self.base
     }
 
-    /// Stops the view because of an error of the base state outside a recorded read.
+    /// Stops the view because of an error of the base state. Keeps an earlier cause.
     pub fn fail(&mut self, error: B::Error) -> Stopped {
         self.stop.get_or_insert(Stop::Base(error));
         Stopped
     }
 
-    /// Takes the error of the base state that stopped the run, if one did: the read that met it
-    /// turned out not to be needed.
+    /// Clears and returns the error of the base state that stopped the run, if one did: for a read
+    /// that turned out not to be needed.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn take_failure(&mut self) -> Option<B::Error> {
         match self.stop.take() {
@@ -229,11 +229,11 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Err(Stopped)
     }
 
-    /// Stops the view because a value that was handed out without a read is wrong; the right one
-    /// comes `from` another origin. The next run may begin once the transaction that wrote it has
-    /// reported, or else at the frontier.
+    /// Stops the view because the machine used a wrong value without reading it; the right value
+    /// has the origin `from`. The next run starts once the transaction that wrote the right value
+    /// has reported, or at the frontier.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn give_up(&mut self, from: Origin) {
+    pub(crate) fn stop_on_mismatch(&mut self, from: Origin) {
         self.stop.get_or_insert(match from {
             Origin::Base => Stop::TooEarly,
             Origin::Value(by) | Origin::Tombstone(by) | Origin::Folded(by) => Stop::Blocked(by.tx),
@@ -241,7 +241,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     }
 
     /// As [`wait_until_final`](Self::wait_until_final), for a location that is credited when
-    /// transactions commit (see [`credits`](super::Workload::credits)). Never waits if the view
+    /// transactions commit (see [`credits`](super::Workload::credits)). Returns at once if the view
     /// reads only final state.
     ///
     /// # Errors
@@ -253,10 +253,10 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         self.wait_until_final()
     }
 
-    /// Returns the value of `location` for the transaction: the same value each time (I5).
+    /// Returns the value of `location` for the transaction. Each call returns the same value (I5).
     ///
     /// # Errors
-    /// Returns [`Stopped`] from the first estimate or base error on, until the next `begin`.
+    /// Returns [`Stopped`] once the view has stopped, until the next `begin`.
     pub fn read(&mut self, location: &L) -> Result<L::Value, Stopped> {
         self.read_from(location).map(|(value, _)| value)
     }
@@ -270,11 +270,11 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
             return Err(Stopped);
         }
         match &mut self.below {
-            Below::Versions(store) => {
+            StateBelow::Versions(store) => {
                 let store = *store;
                 self.read_version(store, location)
             }
-            Below::Snapshot { .. } | Below::Final { .. } => self.read_prefix(location),
+            StateBelow::Snapshot { .. } | StateBelow::Final { .. } => self.read_prefix(location),
         }
     }
 
@@ -289,12 +289,12 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
         self.context.yield_at(Point::Read);
         if self.is_second {
-            return self.read_second(store, location);
+            return self.read_as_helper(store, location);
         }
         if self.is_overtaken() {
             return Err(Stopped);
         }
-        if self.reads.records().len().is_multiple_of(READS_EACH) {
+        if self.reads.records().len().is_multiple_of(READS_PER_BEAT) {
             store.beat(self.reader, false);
         }
         let mut resolution = if self.is_final {
@@ -319,7 +319,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
                 self.stop = Some(Stop::Blocked(on));
                 Err(Stopped)
             }
-            Resolution::NeedsBase(_) => unreachable!("the base value has just been supplied"),
+            Resolution::NeedsBase(_) => unreachable!("the base value was just supplied"),
         }
     }
 }

@@ -59,7 +59,8 @@ fn the_page_has_the_value_of_each_threshold() {
 #[test]
 fn the_timeline_tells_how_many_workers_may_run_what_may_meet() {
     let numbers = read("src/thresholds.rs");
-    let (_, after) = numbers.split_once("const WORKERS_THAT_MEET: usize = ").expect("it is there");
+    let (_, after) =
+        numbers.split_once("const MAX_CONFLICTING_WORKERS: usize = ").expect("it is there");
     let (value, _) = after.split_once(';').expect("its end");
     let script = read("crates/cli/assets/report/timeline.js");
     assert!(script.contains(&format!("const meet = {value};")), "the script does not say {value}");

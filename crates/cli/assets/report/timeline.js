@@ -47,7 +47,7 @@ Braid.timeline = (block) => {
   const highest = (list) => list.reduce((most, it) => Math.max(most, it.worker), 0);
   const used = 1 + Math.max(highest(timeline.runs), highest(busy.filter((span) => span.end - span.begin > timeline.end / 200)));
   const idle = timeline.workers - used;
-  /* Workers that run transactions which may conflict, at most: WORKERS_THAT_MEET. */
+  /* Workers that run transactions which may conflict, at most: MAX_CONFLICTING_WORKERS. */
   const meet = 8;
   const why = used === meet ? `: Braid lets at most ${meet} workers run transactions that may conflict` : "";
   if (idle > 0) note.textContent += ` ${idle === 1 ? "One worker runs nothing and is" : `${idle} workers run nothing and are`} not shown${why}.`;

@@ -165,12 +165,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
         let Some(unseen) = self.balances.count(address) else { return };
         let location = EvmLocation::Balance(address);
-        self.inner.know_base(&location, EvmValue::Balance(unseen.base));
+        self.inner.store_base(&location, EvmValue::Balance(unseen.base));
         // The journal's value was loaded without a recorded read.
         if let Ok((balance, from)) = self.inner.read_from(&location)
             && balance != EvmValue::Balance(unseen.loaded)
         {
-            self.inner.give_up(from);
+            self.inner.stop_on_mismatch(from);
         }
     }
 
@@ -314,7 +314,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             && self.balances.may_go_unseen(address);
         if !is_base || self.inner.is_over_final() || !may_go_unseen {
             if is_base {
-                self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(base));
+                self.inner.store_base(&EvmLocation::Balance(address), EvmValue::Balance(base));
             }
             return self.balance(address);
         }
@@ -376,7 +376,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         let (account, from) = self.account_from(address)?;
         // A transaction that only touches the account writes a mark at the balance.
         let balance = before.map_or(U256::ZERO, |before| before.balance);
-        self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(balance));
+        self.inner.store_base(&EvmLocation::Balance(address), EvmValue::Balance(balance));
         let (_, touched) = self.inner.read_from(&EvmLocation::Balance(address))?;
         let is_base = from == Origin::Base && touched == Origin::Base;
         if is_base && account.is_none() {

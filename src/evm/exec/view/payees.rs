@@ -17,7 +17,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// Counts the balance of a payee as read; called before the transaction reads or changes it.
     pub(super) fn count_payee(&mut self, payee: Address) {
         if self.is_unseen(payee) && !mutant!(PaymentLookedAt) {
-            self.inner.give_up(Origin::Base);
+            self.inner.stop_on_mismatch(Origin::Base);
             // It stays unread: the payments of earlier transactions in the journal are taken later.
             if !mutant!(LookForgetsPayment) {
                 return;
@@ -79,7 +79,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// [`MOST_PAID`].
     pub(in crate::evm::exec) fn check_payments(&mut self, payments: &Payments) {
         if payments.iter().any(|(_, paid)| *paid > MOST_PAID) {
-            self.inner.give_up(Origin::Base);
+            self.inner.stop_on_mismatch(Origin::Base);
         }
     }
 
@@ -98,7 +98,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
             return Ok(None);
         }
         let location = EvmLocation::Balance(address);
-        self.inner.know_base(&location, EvmValue::Balance(first.balance));
+        self.inner.store_base(&location, EvmValue::Balance(first.balance));
         let (_, from) = self.inner.read_from(&location)?;
         if from != Origin::Base {
             return Ok(None);
