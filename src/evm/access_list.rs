@@ -37,7 +37,7 @@ pub(super) fn compare_end(
     marks: Vec<u32>,
     after: &Accesses,
 ) -> Result<(), Box<AccessListMismatch>> {
-    let is_compared = block_context.extensions.compares_surroundings();
+    let is_compared = block_context.extensions.compares_block_steps();
     let Some(list) = block_context.access_list.as_ref().filter(|_| is_compared) else {
         return Ok(());
     };
@@ -59,7 +59,7 @@ pub(super) fn access_list(
     accesses: impl Iterator<Item = Box<Accesses>>,
     after: Option<&Accesses>,
 ) -> Option<Bal> {
-    if !block_context.lists {
+    if !block_context.builds_list {
         return None;
     }
     let receiver = |(address, info): &(Address, Option<AccountInfo>)| Receiver {

@@ -120,7 +120,7 @@ impl<S: StateSource> BlockExecution<S> {
         let block_context = &self.workload.block_context;
         let prediction = match self.known.as_deref() {
             Some(known) => Prediction::Known(known),
-            None if predicts => Prediction::Calls(block_context.paid_in_batches()),
+            None if predicts => Prediction::Calls(block_context.batch_payees()),
             None => Prediction::Senders,
         };
         let (block, chunk) = (&block_context.block, config.engine.chunk);
@@ -211,7 +211,7 @@ impl<S: StateSource> BlockExecution<S> {
     /// reports what is missing.
     fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
         let block_context = &self.workload.block_context;
-        let wrong = block_context.list_to_read()?.wrong_at(index_of(frontier))?;
+        let wrong = block_context.readable_list()?.wrong_at(index_of(frontier))?;
         let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = NoResult::Rejected(Rejection::AccessList(Box::new(wrong)));

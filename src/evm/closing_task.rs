@@ -328,7 +328,7 @@ impl Task for Closing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
+    use crate::evm::exec::change::{AccountChange, ChangeKind, CodeState};
     use crate::evm::worker_pool::BLOCKING;
     use alloy_primitives::{U256, map::HashMap};
     use crossbeam_channel::TryRecvError;
@@ -349,7 +349,7 @@ mod tests {
             before: parent.filter(|_| account > 150).map(|_| paid(1)),
             after: Some(paid(account)),
             slots: Vec::new(),
-            code: CodeBeside::Known,
+            code: CodeState::Known,
             knows_balance: true,
         };
         let before = (1..=200).map(change).collect();

@@ -69,7 +69,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let sequential = choice.is_rest || chooser.features.sequential_reason().is_some();
     // With shared journals and more than two workers, a block that begins sequentially may still be
     // tried in batches.
-    let caller_reads = sequential && !(context.shares && worker_pool.workers() > 2);
+    let caller_reads = sequential && !(context.shares_journals && worker_pool.workers() > 2);
     let activity = activity(&source, worker_pool.workers(), caller_reads);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
@@ -150,11 +150,11 @@ fn features<'env>(
     let setting = Setting {
         workers: worker_pool.workers(),
         is_wide: worker_pool.is_wide(),
-        shares_journals: context.shares,
+        shares_journals: context.shares_journals,
         list,
         is_pool,
     };
-    Features::of(&context.block, context.paid_in_batches(), config, setting)
+    Features::of(&context.block, context.batch_payees(), config, setting)
 }
 
 /// Returns whether the transactions of `block` run sequentially from the first to the last, as far

@@ -7,7 +7,7 @@ use super::block::error::{BlockError, BlockErrorKind, BlockPosition};
 use super::block::output::BlockOutput;
 use super::block::system::{SystemCalls, SystemError};
 use super::bundle::block_effects::BlockEffects;
-use super::exec::balances::Moved;
+use super::exec::balances::ChangedBalances;
 use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use super::exec::block_context::BlockContext;
 use super::exec::bundle_shards::BundleShards;
@@ -85,18 +85,18 @@ fn prepare<S: StateSource>(
     let mut block_context = BlockContext {
         block: Arc::clone(block),
         extensions,
-        defers: false,
+        has_blind_rewards: false,
         payees: Payees::default(),
-        defers_surcharge: false,
-        shares: config.engine.share_journals
+        has_blind_surcharges: false,
+        shares_journals: config.engine.share_journals
             && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.engine.cache_keccak,
-        lists: config.access_list,
+        builds_list: config.access_list,
         access_list: list,
         reads_list: false,
         bundle_shards: BundleShards::default(),
         blank: Default::default(),
-        moved: Arc::new(Moved::default()),
+        changed_balances: Arc::new(ChangedBalances::default()),
     };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let overlay = Arc::new(overlay);
@@ -107,11 +107,12 @@ fn prepare<S: StateSource>(
     if is_paid && let Some(info) = look(&mut base, beneficiary) {
         // EIP-161 deletes a touched empty account together with any storage, so crediting one is
         // not a plain addition. Once the first transaction has paid, the account is not empty.
-        let stays = effects.receivers.touch_creates || block_context.first_pays(config.engine.mode);
+        let stays =
+            effects.receivers.touch_creates || block_context.first_tx_pays_fee(config.engine.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
         // The beneficiary's balance after each transaction is compared with the list.
-        block_context.defers = !has_list
-            && block_context.extensions.can_defer()
+        block_context.has_blind_rewards = !has_list
+            && block_context.extensions.allows_blind_credits()
             && info.as_ref().is_none_or(is_addition);
         effects.receivers.beneficiary = (beneficiary, info);
     }
@@ -122,7 +123,7 @@ fn prepare<S: StateSource>(
     {
         let is_addition =
             effects.receivers.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
-        block_context.defers_surcharge = !has_list && is_addition;
+        block_context.has_blind_surcharges = !has_list && is_addition;
         effects.receivers.surcharged = (surcharge.receiver(), info);
     }
     if config.may_run_ahead() {
@@ -132,7 +133,7 @@ fn prepare<S: StateSource>(
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));
-    let credited = Some(&effects.receivers.beneficiary).filter(|_| block_context.defers);
+    let credited = Some(&effects.receivers.beneficiary).filter(|_| block_context.has_blind_rewards);
     for (address, info) in credited.into_iter().chain(&effects.receivers.paid) {
         // The pre-block calls may have changed the account.
         let changed = overlay.account(address).map(|account| account.info.as_ref());
@@ -154,7 +155,7 @@ fn find_paid<D: DatabaseRef>(
     base: &mut BlockBase<D>,
     effects: &mut BlockEffects,
 ) {
-    if !block_context.extensions.is_announced() || block_context.records_accesses() {
+    if !block_context.extensions.announces_balance_reads() || block_context.records_accesses() {
         return;
     }
     let known = [block_context.block.env.beneficiary, effects.receivers.surcharged.0];
@@ -183,7 +184,7 @@ fn run_calls<D: DatabaseRef>(
     let (base, before, accessed) = calls.into_parts();
     effects.before = before;
     if let Some(list) = &block_context.access_list
-        && block_context.extensions.compares_surroundings()
+        && block_context.extensions.compares_block_steps()
     {
         let before = list.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
         let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));

@@ -155,7 +155,7 @@ fn share_reads<'env, S: StateSource + 'env>(
         && execution.workload.ahead.is_none();
     let block_context = &execution.workload.block_context;
     let is_seeded = mutant!(NothingReadAhead);
-    if let Some(list) = block_context.list_to_read().filter(|_| is_of_use && !is_seeded) {
+    if let Some(list) = block_context.readable_list().filter(|_| is_of_use && !is_seeded) {
         let ahead = Ahead::new(list.list(), WorkerId(config.workers.get()));
         execution.workload.ahead = Some(Arc::new(ahead));
     }

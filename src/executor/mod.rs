@@ -69,7 +69,7 @@ impl Executor {
     #[cfg(feature = "alloy")]
     #[must_use]
     pub(crate) const fn with_surroundings_apart(mut self) -> Self {
-        self.extensions.is_surrounded = true;
+        self.extensions.has_external_steps = true;
         self
     }
 

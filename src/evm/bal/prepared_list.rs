@@ -179,15 +179,15 @@ impl PreparedList {
                 *seen = true;
             }
         }
-        let is_unseen = |mark: u32| seen.get(mark as usize) == Some(&false);
+        let is_balance_unread = |mark: u32| seen.get(mark as usize) == Some(&false);
         for (account, first) in self.list.iter().zip(&self.first_mark) {
             let end = number(self.changes.len().saturating_sub(1));
             let unused = |slot| Box::new(AccessListMismatch::unused(end, account.address, slot));
-            if account.is_empty() && is_unseen(*first) {
+            if account.is_empty() && is_balance_unread(*first) {
                 return Err(unused(None));
             }
             let reads = (first + 1..).zip(&account.storage_reads);
-            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_unseen(*mark)) {
+            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_balance_unread(*mark)) {
                 return Err(unused(Some(*slot)));
             }
         }

@@ -43,7 +43,7 @@ impl Codes {
         let hash = info.code_hash;
         if info.code.is_none() && hash == KECCAK256_EMPTY {
             let is_forgotten = change.before.as_ref().is_some_and(|before| before.code.is_some());
-            info.code = match change.code.is_known() {
+            info.code = match change.code.is_loaded() {
                 true => Some(Bytecode::default()),
                 false if is_forgotten => None,
                 false => now()?.filter(AccountInfo::is_empty_code_hash).and_then(|now| now.code),
@@ -121,7 +121,7 @@ pub(super) fn account_of(change: &AccountChange) -> Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::exec::change::CodeBeside;
+    use crate::evm::exec::change::CodeState;
 
     const CHANGE: AccountChange = AccountChange {
         address: Address::ZERO,
@@ -129,7 +129,7 @@ mod tests {
         before: None,
         after: None,
         slots: Vec::new(),
-        code: CodeBeside::Unsaid,
+        code: CodeState::NotLoaded,
         knows_balance: true,
     };
 
@@ -139,11 +139,11 @@ mod tests {
         let with = AccountInfo::default();
         let without = AccountInfo::default().without_code();
         for (code, before, now, expected) in [
-            (CodeBeside::Known, &without, &without, true),
-            (CodeBeside::Learnt, &without, &without, true),
-            (CodeBeside::Unsaid, &without, &with, true),
-            (CodeBeside::Unsaid, &without, &without, false),
-            (CodeBeside::Unsaid, &with, &with, false),
+            (CodeState::Known, &without, &without, true),
+            (CodeState::LoadedByTx, &without, &without, true),
+            (CodeState::NotLoaded, &without, &with, true),
+            (CodeState::NotLoaded, &without, &without, false),
+            (CodeState::NotLoaded, &with, &with, false),
         ] {
             let change = AccountChange { before: Some(before.clone()), code, ..CHANGE };
             let mut info = AccountInfo { nonce: 1, ..without.clone() };

@@ -1,7 +1,7 @@
 //! Splits results of transactions into outcomes and receipts.
 
 use super::output::{Executed, ExecutedStatus, Outcome};
-use crate::evm::exec::balances::Moved;
+use crate::evm::exec::balances::ChangedBalances;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
@@ -24,13 +24,13 @@ pub(in crate::evm) struct OutcomesBuilder {
     loggers: Loggers,
 }
 
-/// Bloom filter of the addresses that emitted logs, with the bits of [`Moved`].
+/// Bloom filter of the addresses that emitted logs, with the bits of [`ChangedBalances`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Loggers([u64; Moved::WORDS]);
+struct Loggers([u64; ChangedBalances::WORDS]);
 
 impl Loggers {
     fn add(&mut self, address: Address) {
-        let (word, bit) = Moved::place(address);
+        let (word, bit) = ChangedBalances::word_and_bit(address);
         if let Some(word) = self.0.get_mut(word) {
             *word |= bit;
         }
@@ -41,7 +41,7 @@ impl Loggers {
     }
 
     fn may_have(&self, address: Address) -> bool {
-        let (word, bit) = Moved::place(address);
+        let (word, bit) = ChangedBalances::word_and_bit(address);
         self.0.get(word).is_none_or(|word| word & bit != 0)
     }
 }

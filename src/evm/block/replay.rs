@@ -322,7 +322,7 @@ impl CommitRecorder {
         block_context: &BlockContext,
         overlay: &Arc<Overlay>,
     ) -> Option<Replay> {
-        let committed = self.kept.filter(|_| !block_context.extensions.has_own_evm())?;
+        let committed = self.kept.filter(|_| !block_context.extensions.has_custom_evm())?;
         Some(Replay {
             block: Arc::clone(&block_context.block),
             extensions: block_context.extensions.clone(),

@@ -4,7 +4,7 @@
 //! account and without a cache of plain state.
 
 use super::folded::{FoldedAccount, keeps_slots, new_code};
-use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside, SlotChange};
+use crate::evm::exec::change::{AccountChange, ChangeKind, CodeState, SlotChange};
 use crate::evm::fees::reward::Reward;
 use alloy_primitives::U256;
 use revm::database::states::reverts::AccountInfoRevert;
@@ -187,7 +187,7 @@ impl AccountFold {
             let reads_list = |(_, first): &(_, Option<AccountInfo>)| {
                 first.as_ref().is_none_or(|first| !first.is_empty_code_hash())
             };
-            let is_learnt = change.code == CodeBeside::Learnt
+            let is_learnt = change.code == CodeState::LoadedByTx
                 && info.is_empty_code_hash()
                 && !mutant!(CodeLearntUntold);
             if is_learnt && info.code.is_none() && self.previous.as_ref().is_some_and(reads_list) {

@@ -80,7 +80,7 @@ pub(super) fn new_code<'a>(
 mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
-    use crate::evm::exec::change::{CodeBeside, SlotChange};
+    use crate::evm::exec::change::{CodeState, SlotChange};
     use alloy_primitives::{Address, U256};
 
     fn codes(folded: &FoldedAccount) -> [Option<&Bytecode>; 3] {
@@ -124,7 +124,7 @@ mod tests {
                         before: before.clone(),
                         after: after.clone(),
                         slots,
-                        code: CodeBeside::Known,
+                        code: CodeState::Known,
                         knows_balance: true,
                     };
                     let Some(found) = FoldedAccount::plain(&change) else {

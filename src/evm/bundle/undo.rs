@@ -152,7 +152,7 @@ pub(in crate::evm) fn put_back(
 mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
-    use crate::evm::exec::change::{CodeBeside, SlotChange};
+    use crate::evm::exec::change::{CodeState, SlotChange};
     use revm::state::AccountInfo;
 
     const ACCOUNT: Address = Address::repeat_byte(7);
@@ -169,7 +169,7 @@ mod tests {
             before: info.clone(),
             after: info,
             slots: slots.iter().map(slot).collect(),
-            code: CodeBeside::Known,
+            code: CodeState::Known,
             knows_balance: true,
         }
     }

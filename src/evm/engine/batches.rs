@@ -89,7 +89,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         let block_context = runner.block_context;
         let machine = &mut runner.machine;
         machine.begin(tx);
-        let TxRun { result, goes_on, .. } = machine.run_tx(tx, None);
+        let TxRun { result, keeps_journal, .. } = machine.run_tx(tx, None);
         let output = match (result, machine.end().1) {
             (Ok(output), None) => output,
             (Err(reason), None) => return Err(NoResult::Rejected(reason)),
@@ -106,7 +106,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             log.end_group(txs);
         }
         groups.push((txs, BatchGroup::Single(output)));
-        if !goes_on {
+        if !keeps_journal {
             machine.clear_journal();
             let Some(latest) = machine.view_mut().latest_mut() else {
                 return Err(NoResult::TOO_EARLY);
@@ -140,7 +140,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let log = if reads_list { log.of_writes() } else { log };
         runner.machine.view_mut().begin_batch(first, snapshot, Some(log), is_second);
         let range: Range<usize> = first.position()..txs.end.position();
-        self.open = if !self.segment.streams && runner.block_context.shares {
+        self.open = if !self.segment.streams && runner.block_context.shares_journals {
             let none = BlockGas::default();
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
             runner.begin_private(range);
@@ -151,7 +151,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
-        let list = self.runner.block_context.list_to_read();
+        let list = self.runner.block_context.readable_list();
         let ran = match &mut self.open {
             _ if self.segment.used.exceeds(self.runner.block_context.block.env.gas_limit)
                 || list.is_some_and(|list| list.is_beyond_wrong(index_of(tx))) =>

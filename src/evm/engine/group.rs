@@ -39,7 +39,7 @@ impl Ledger for EvmLedger {
             unreachable!("it is shared only once it is committed")
         };
         self.fill_in(&mut only.changes);
-        self.keep(tx, core::mem::take(&mut only.kept));
+        self.keep(tx, core::mem::take(&mut only.access_records));
         self.add_gas(tx, output.result.gas());
         self.note_work(tx, output.work);
         self.push(tx, Ok(Some(output)));

@@ -336,8 +336,8 @@ impl EvmLedger {
         if let Some(trial) = &mut self.trial {
             trial.note(work);
         }
-        if work.all >= LONG_WORK {
-            self.long.push((tx, work.all));
+        if work.units >= LONG_WORK {
+            self.long.push((tx, work.units));
         }
     }
 

@@ -7,7 +7,7 @@ use super::pending_writes::{Journal, PendingWrites, Unmerged, merge_changes};
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::effects::{for_each_write, remember};
+use crate::evm::exec::effects::{for_each_write, pin_slots};
 use crate::evm::exec::location::{EvmLocation, EvmValue};
 use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::rejection::Rejection;
@@ -54,7 +54,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Creates a runner on `machine`, whose commits no bundle thread folds.
     pub(in crate::evm) fn new(machine: EvmMachine<'a, D>, is_streamed: bool) -> Self {
         let block_context = machine.block_context();
-        let has_window = block_context.shares && !is_streamed;
+        let has_window = block_context.shares_journals && !is_streamed;
         Self {
             machine,
             block_context,
@@ -174,7 +174,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             Ok(output) => {
                 self.keep(tx, &output);
                 self.commit(tx, output, ledger);
-                if !ran.goes_on {
+                if !ran.keeps_journal {
                     self.leave_journal(tx.position() + 1, ledger);
                 } else if self.window.as_ref().is_some_and(Window::is_full) {
                     self.settle(ledger);
@@ -243,7 +243,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         let Some(only) = Arc::get_mut(&mut output) else {
             unreachable!("the output is shared only after its commit")
         };
-        ledger.keep(tx, only.kept.take());
+        ledger.keep(tx, only.access_records.take());
         ledger.note_work(tx, output.work);
         ledger.add_gas(tx, output.result.gas());
         if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
@@ -269,7 +269,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Keeps the writes that are not in the journal.
     fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
-        remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
+        pin_slots(&mut writes, &output.changes, self.machine.view_mut().pinned_slots());
         for (location, entry) in writes {
             self.latest().put(tx, location, entry);
         }
@@ -327,7 +327,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         } else {
             self.block_context.bundle_shards.shard_mask(&changes)
         };
-        ledger.give(TxOutput::left(changes, shard_mask, credits));
+        ledger.give(TxOutput::combined(changes, shard_mask, credits));
     }
 
     /// Whether the changes of all transactions so far are known.

@@ -2,7 +2,7 @@
 
 use crate::evm::block::committed::{Committed, FeeReceivers};
 use crate::evm::exec::block_context::BlockContext;
-use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
+use crate::evm::exec::change::{AccountChange, ChangeKind, CodeState};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::ids::TxIndex;
@@ -71,12 +71,12 @@ fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) ->
     }
     let mut streamed = TxOutput {
         result: output.result.clone(),
-        ..TxOutput::left(output.changes.clone(), output.shard_mask, output.credits.clone())
+        ..TxOutput::combined(output.changes.clone(), output.shard_mask, output.credits.clone())
     };
     for (address, paid) in streamed.credits.payments.drain(..) {
         let Some(payee) = payees.get_mut(&address) else { continue };
         let before = Some(payee.clone());
-        // The sum does not overflow: see `MOST_PAID`.
+        // The sum does not overflow: see `MAX_BLIND_CREDIT`.
         payee.balance = payee.balance.saturating_add(paid);
         streamed.changes.push(AccountChange {
             address,
@@ -84,7 +84,7 @@ fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) ->
             before,
             after: Some(payee.clone()),
             slots: Vec::new(),
-            code: CodeBeside::Learnt,
+            code: CodeState::LoadedByTx,
             knows_balance: true,
         });
     }

@@ -99,7 +99,7 @@ impl<S: StateSource> EvmWorkload<S> {
             self.block_context.access_list.as_ref().filter(|_| self.block_context.reads_list),
         );
         let base = base.with_ahead(self.ahead.as_ref());
-        Ok(base.counted(worker, Arc::clone(&self.activity)))
+        Ok(base.with_activity(worker, Arc::clone(&self.activity)))
     }
 }
 

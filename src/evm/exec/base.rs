@@ -25,13 +25,13 @@ pub trait StateSource: Send + Sync {
     /// block may open several handles for a worker, one after the other.
     ///
     /// # Errors
-    /// The state cannot be opened. The transaction that the worker was about to run fails with this
-    /// error if the error recurs when the transaction is the lowest uncommitted one, as it always is
-    /// in a sequential segment.
+    /// Returns an error if the state cannot be opened. The transaction that the worker was about to
+    /// run fails with this error if the error recurs once the transaction is the lowest uncommitted
+    /// one, as it always is in a sequential segment.
     fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
 
-    /// Whether reads through different handles overlap in time. If they wait for one another, more
-    /// workers do not help when reads take long: see [`io_workers`](crate::Config::io_workers).
+    /// Whether reads through different handles overlap in time. If they do not, more workers do not
+    /// help when reads take long: see [`io_workers`](crate::Config::io_workers).
     fn reads_overlap(&self) -> bool {
         true
     }
@@ -49,7 +49,7 @@ impl<S: StateSource + ?Sized> StateSource for &S {
     }
 }
 
-/// Error of reading the state of `S`.
+/// Error of a read of `S`.
 pub(in crate::evm) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 
 /// A source that clones its state for each handle.
@@ -64,8 +64,8 @@ impl<D: DatabaseRef + Clone + Send + Sync> StateSource for Cloned<D> {
     }
 }
 
-/// State changes on top of the database: those of the pre-block calls, and those of a parent block
-/// that is not written yet. The newest layer comes first.
+/// State changes on top of the database: changes of the pre-block calls, and of a parent block that
+/// is not written yet. The newest layer comes first.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Overlay {
     layers: Vec<Arc<BundleState>>,
@@ -91,21 +91,21 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     state: D,
     worker: WorkerId,
     activity: Arc<DatabaseActivity>,
-    /// Reads of `state` so far.
+    /// Number of reads of `state` so far.
     reads: u32,
     overlay: Arc<Overlay>,
-    /// The account read last: its parts are read one after the other.
+    /// The account that was read last, as its parts are read one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
-    /// An account whose slots are all zero, whatever `state` contains: `state` is not read for
-    /// them.
+    /// An account whose slots are all zero, whatever `state` contains; its slots are not read.
     slotless: Option<Address>,
-    /// The block's access list, if the state is read from it, and the index below which it is read.
+    /// The block's access list, if the state is read from it, and the index of the reader, whose
+    /// state is listed below it.
     access_list: Option<Arc<PreparedList>>,
     below: Option<BlockAccessIndex>,
     /// Whether the next transactions read from the list.
     reads_list: bool,
-    /// Accounts and slots of the list, if they are read ahead.
+    /// The prefetched state of the list's accounts and slots, if it is prefetched.
     ahead: Option<Arc<Ahead>>,
 }
 
@@ -127,20 +127,20 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
     }
 
-    /// Adds an access list from which the state below each transaction is read.
+    /// Sets an access list from which the state below each transaction is read.
     pub(in crate::evm) fn with_list(mut self, list: Option<&Arc<PreparedList>>) -> Self {
         self.access_list = list.cloned();
         self
     }
 
-    /// Adds read-ahead values that all workers share.
+    /// Sets the prefetched state, which all workers share.
     pub(in crate::evm) fn with_ahead(mut self, ahead: Option<&Arc<Ahead>>) -> Self {
         self.ahead = ahead.cloned();
         self
     }
 
-    /// Reads `item` so that no transaction has to wait for it. An error is ignored: it matters only
-    /// if a transaction reads the item.
+    /// Prefetches `item`, so that no transaction has to wait for it. An error is ignored: it
+    /// matters only if a transaction reads the item.
     pub(in crate::evm) fn read_ahead(&mut self, item: Item) {
         match item {
             Item::Account(address) if self.overlay.account(&address).is_none() => {
@@ -188,7 +188,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         self.listed().is_some_and(|(list, below)| list.is_beyond_wrong(below))
     }
 
-    /// The list and the index below which it is read, if the state is read from it.
+    /// The list and the reader's index, if the state is read from the list.
     fn listed(&self) -> Option<(&PreparedList, BlockAccessIndex)> {
         Some((self.access_list.as_deref()?, self.below?))
     }
@@ -212,7 +212,11 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Counts the reads of `worker` in `activity`.
-    pub(in crate::evm) fn counted(self, worker: WorkerId, activity: Arc<DatabaseActivity>) -> Self {
+    pub(in crate::evm) fn with_activity(
+        self,
+        worker: WorkerId,
+        activity: Arc<DatabaseActivity>,
+    ) -> Self {
         Self { worker, activity, ..self }
     }
 
@@ -294,10 +298,10 @@ impl<D: DatabaseRef> BlockBase<D> {
         if let Some(code) = self.codes.get(&hash) {
             return Ok(code.clone());
         }
-        let over = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
+        let overlaid = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
         let ahead = self.ahead.as_deref();
         let kept = || ahead.and_then(|ahead| ahead.code(&hash));
-        let code = match over.cloned().or_else(kept) {
+        let code = match overlaid.cloned().or_else(kept) {
             Some(code) => code,
             None => {
                 let code = self.state.code_by_hash_ref(hash)?;

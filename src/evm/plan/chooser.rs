@@ -133,7 +133,7 @@ impl StrategyChooser {
         // A smaller sample is not conclusive.
         let is_cheap = transactions >= LEAST_RUN
             && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
-        let is_access = work.all >= LONG_WORK && is_mostly_access(work, workers);
+        let is_access = work.units >= LONG_WORK && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         SegmentFindings {
             as_cheap: if is_cheap { as_cheap(block, segment) } else { 0 },
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_was_cheap_runs_in_order_as_far_as_others_look_like_it() {
         let totals = |each: u64| {
-            let work = Work { all: each * 128, accesses: 0 };
+            let work = Work { units: each * 128, accesses: 0 };
             Totals { work, ..Totals::default() }
         };
         let cheap = (Strategy::Sequential, Reason::ShortTransactions);

@@ -160,7 +160,7 @@ pub(in crate::evm) fn is_mostly_access(work: Work, workers: usize) -> bool {
 
 /// Upper bound on the work that other workers take off the caller, times the number of workers.
 const fn saved(work: Work, workers: usize) -> u64 {
-    work.all.saturating_mul(workers.saturating_sub(1) as u64)
+    work.units.saturating_mul(workers.saturating_sub(1) as u64)
 }
 
 /// Sequential segment of `turn` transactions, if the policy forces `forced`.
@@ -209,11 +209,11 @@ mod tests {
             trial.is_lost()
         };
         // A thousand slots and a loop over them.
-        let reads = Work { all: 390_000, accesses: 1_003 };
+        let reads = Work { units: 390_000, accesses: 1_003 };
         assert_eq!([1, 2].map(|count| after(2, count, reads)), [false, true]);
         assert!(!after(3, 2, reads), "there are others to share it with");
-        assert!(!after(2, 100, Work { all: 390_000, accesses: 500 }), "there is much else");
-        assert!(!after(2, 1_000, Work { all: 3_500, accesses: 2 }), "payments");
+        assert!(!after(2, 100, Work { units: 390_000, accesses: 500 }), "there is much else");
+        assert!(!after(2, 1_000, Work { units: 3_500, accesses: 2 }), "payments");
     }
 
     /// While transactions are cheap they run sequentially, in segments that grow.
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_more_workers_the_cheaper_transactions_are_shared_out() {
-        let of = |all, accesses| Work { all, accesses };
+        let of = |units, accesses| Work { units, accesses };
         let least = |workers| (0..20_000).find(|each| !is_cheap(10, of(each * 10, 0), workers));
         let expected = [Some(11_000), Some(5_500), Some(3_667), Some(1_572)];
         assert_eq!([2, 3, 4, 8].map(least), expected);

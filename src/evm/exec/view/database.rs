@@ -15,7 +15,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         if self.reads_wrong_list() {
             return Err(ViewStopped);
         }
-        self.note_low(address);
+        self.note_possible_precompile(address);
         if !self.credited.contains(&address)
             && let Some(base) = self.inner.unwritten_base()
         {
@@ -24,7 +24,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
                 Err(error) => Err(self.inner.fail(error).into()),
             };
         }
-        if let Some(payee) = self.unseen_payee(address)? {
+        if let Some(payee) = self.load_unread_payee(address)? {
             return Ok(Some(payee));
         }
         let (Some(account), from) = self.account_from(address)? else {
@@ -50,7 +50,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         if self.reads_wrong_list() {
             return Err(ViewStopped);
         }
-        if self.reads_stay && !self.inner.base_mut().is_listed(address, slot) {
+        if self.caches_outlive_block && !self.inner.base_mut().is_listed(address, slot) {
             let has_base_slots = !matches!(self.has_base_slots(address)?, BaseSlots::Never);
             self.inner.base_mut().set_slotless((!has_base_slots).then_some(address));
         }
@@ -78,7 +78,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 }
 
-/// The account as each transaction loads it: see [`Account::has_code`].
+/// Returns the account as each transaction loads it: see [`Account::has_code`].
 fn as_loaded(info: AccountInfo) -> AccountInfo {
     Account::of(&info).without_code().unwrap_or(AccountInfo { account_id: None, ..info })
 }
