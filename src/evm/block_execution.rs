@@ -15,7 +15,7 @@ use super::exec::rejection::Rejection;
 use super::plan::chooser::Totals;
 use super::plan::edges::Prediction;
 use super::plan::known::KnownDependencies;
-use super::plan::longest::Seen;
+use super::plan::longest::LongRuns;
 use super::plan::partition::plan_block;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
@@ -50,12 +50,12 @@ pub(super) struct SegmentEnd<S: StateSource> {
     pub(super) fell_back: bool,
     /// Private batches that committed.
     pub(super) batches: u64,
-    pub(super) seen: Seen,
+    pub(super) long_runs: LongRuns,
 }
 
 impl<S: StateSource> Default for SegmentEnd<S> {
     fn default() -> Self {
-        Self { failure: None, fell_back: false, batches: 0, seen: Seen::default() }
+        Self { failure: None, fell_back: false, batches: 0, long_runs: LongRuns::default() }
     }
 }
 
@@ -243,9 +243,10 @@ impl<S: StateSource> BlockExecution<S> {
         let fell_back = halt == Some(Halt::Fallback);
         let pending =
             (published < frontier).then(|| PendingWrites::after_batches(conflicts, published));
-        let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
+        let long_runs =
+            LongRuns { long: core::mem::take(&mut ledger.long), started_early: longest };
         (self.ledger, self.frontier, self.pending) = (ledger, frontier, pending);
-        SegmentEnd { failure, fell_back, batches, seen }
+        SegmentEnd { failure, fell_back, batches, long_runs }
     }
 
     /// Totals of the block so far.

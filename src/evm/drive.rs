@@ -66,7 +66,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     if choice.strategy != Strategy::Sequential {
         worker_pool.wake(choice.workers.min(context.block.transactions.len()));
     }
-    let sequential = choice.is_rest || chooser.features.sequential_reason().is_some();
+    let sequential = choice.runs_to_end || chooser.features.sequential_reason().is_some();
     // With shared journals and more than two workers, a block that begins sequentially may still be
     // tried in batches.
     let caller_reads = sequential && !(context.shares_journals && worker_pool.workers() > 2);
@@ -201,7 +201,7 @@ fn run<'env, S: StateSource + 'env>(
         worker_pool.begins(CallerStage::Run);
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = segment::run(execution, some, &choice, config, lend(&mut on_commit));
-        let SegmentEnd { failure, fell_back, seen, batches } = ended;
+        let SegmentEnd { failure, fell_back, long_runs, batches } = ended;
         let outcome = SegmentOutcome {
             first,
             next: execution.frontier.position(),
@@ -210,7 +210,7 @@ fn run<'env, S: StateSource + 'env>(
             has_failed: failure.is_some(),
         };
         let totals = execution.totals();
-        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen, totals);
+        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, long_runs, totals);
         execution.counters.count(choice.strategy, choice.reason, batches);
         if failure.is_some() {
             return failure;
@@ -268,7 +268,7 @@ mod tests {
 
     fn taught(team: &mut ThreadPool, calls: &[TxEnv]) {
         for _ in 0..3 {
-            team.feedback().expect("a team remembers").give_up(calls);
+            team.feedback().expect("a team remembers").learn_fallback(calls);
         }
     }
 

@@ -15,7 +15,7 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::payees::Payees;
 use super::fees::receivers::Receivers;
-use super::plan::often_paid;
+use super::plan::frequent_payees;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
 use crate::panics::caught;
@@ -159,7 +159,9 @@ fn find_paid<D: DatabaseRef>(
         return;
     }
     let known = [block_context.block.env.beneficiary, effects.receivers.surcharged.0];
-    for address in often_paid(&block_context.block).into_iter().filter(|it| !known.contains(it)) {
+    for address in
+        frequent_payees(&block_context.block).into_iter().filter(|it| !known.contains(it))
+    {
         if let Some(info) = look(base, address) {
             effects.receivers.paid.push((address, info));
         }

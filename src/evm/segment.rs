@@ -49,7 +49,7 @@ pub(super) fn begin<'env, S: StateSource + 'env>(
     let all = execution.workload.block_context.block.transactions.len();
     let first = execution.frontier.position();
     let is_most_left = first == 0 || execution.left(all) > all / 2;
-    match features.makes_bundle(choice) {
+    match features.builds_bundle(choice) {
         Some(true)
             if is_most_left
                 && execution.workload.block_context.extensions.returns_changes()
@@ -65,7 +65,7 @@ pub(super) fn begin<'env, S: StateSource + 'env>(
         let room = if features.setting.is_pool { BUILD_ROUND } else { all };
         let rules = &execution.workload.block_context.block.rules;
         // A sequential segment up to the end of the block can use the empty store.
-        if !choice.is_rest {
+        if !choice.runs_to_end {
             execution.store = Arc::new(empty_store(worker_pool, config, rules, room));
         }
         if !mutant!(NewStoreUntold) {
@@ -96,7 +96,7 @@ pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     let Choice { end, shortest, .. } = *choice;
     match choice.strategy {
         // A policy that alternates uses the bundle thread for the shortest segments, too.
-        Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
+        Strategy::Sequential if choice.runs_to_end || choice.reason == Reason::Policy => {
             bundle_thread::run(execution, end, worker_pool, |execution| {
                 run_straight(execution, end, config, on_commit)
             })

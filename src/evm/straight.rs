@@ -10,7 +10,7 @@ use super::engine::batches::SegmentSetting;
 use super::engine::sequential::SequentialRunner;
 use super::exec::base::{DbError, StateSource};
 use super::exec::rejection::Rejection;
-use super::plan::longest::Seen;
+use super::plan::longest::LongRuns;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex};
 use crate::panics::{Payload, caught};
@@ -77,7 +77,11 @@ pub(super) fn run_straight<S: StateSource>(
     }
     let failure = ended.and_then(|ended| ended.cause(execution.frontier, all));
     let long = core::mem::take(&mut execution.ledger.long);
-    SegmentEnd { failure, seen: Seen { long, ..Seen::default() }, ..SegmentEnd::default() }
+    SegmentEnd {
+        failure,
+        long_runs: LongRuns { long, ..LongRuns::default() },
+        ..SegmentEnd::default()
+    }
 }
 
 /// Why a sequential segment ends early.
