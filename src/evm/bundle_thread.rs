@@ -3,7 +3,7 @@
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::builder::BundleBuilder;
-use super::engine::feed::{Fed, Feed};
+use super::engine::feed::{BundleBatch, BundleFeed};
 use super::exec::base::StateSource;
 use super::worker_pool::{IN_TIME, WorkerPool};
 use crate::config::Config;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The task of the other workers; one of them runs it.
 struct BundleThread {
     bundle: Mutex<Option<BundleBuilder>>,
-    batches: Receiver<Fed>,
+    batches: Receiver<BundleBatch>,
     done: Sender<BundleBuilder>,
 }
 
@@ -44,9 +44,9 @@ impl Task for BundleThread {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some(mut bundle) = self.bundle.lock().take() else { return };
         // Waiting for a batch frees the core for other threads.
-        while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
+        while let Some(BundleBatch { outputs, end }) = seat.patient().recv(&self.batches) {
             seat.yield_at(Point::Fold);
-            bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
+            bundle.extend_up_to(end, outputs.iter().map(|(place, output)| (*place, &**output)));
         }
         // If the bundle comes too late, the caller has stopped waiting for it.
         let _ = self.done.try_send(bundle);
@@ -79,7 +79,7 @@ pub(super) fn run<'env, S: StateSource>(
     let first = bundle.transactions();
     let batch = left.div_ceil(BUNDLE_BATCHES).clamp(1, LONGEST_BUNDLE_BATCH);
     let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
-    execution.ledger.feed = Some(Feed { batches, end: first, batch });
+    execution.ledger.feed = Some(BundleFeed { batches, end: first, batch });
     let (done, finished) = bounded(1);
     let bundle = Mutex::new(Some(bundle));
     let bundle_thread = Arc::new(BundleThread { bundle, batches: inbox, done });

@@ -57,8 +57,10 @@ where
         replay,
     } = around;
     // While the caller runs transactions alone, the other workers have little or nothing to do.
-    let slept =
-        execution.pending.as_ref().is_some_and(|pending| pending.has_run(execution.frontier));
+    let slept = execution
+        .pending
+        .as_ref()
+        .is_some_and(|pending| pending.has_writes_below(execution.frontier));
     worker_pool.hear(&execution.workload.activity, workers);
     let gas = execution.ledger.gas();
     let block = Arc::clone(&execution.workload.block_context.block);

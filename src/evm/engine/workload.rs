@@ -1,4 +1,4 @@
-//! A block's transactions as a workload of the engine.
+//! The transactions of a block as a workload of the engine.
 
 use super::batches::{EvmBatches, SegmentSetting};
 use super::group::BatchGroup;
@@ -24,7 +24,7 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) block_context: Arc<BlockContext>,
     pub(in crate::evm) source: Arc<S>,
     pub(in crate::evm) overlay: Arc<Overlay>,
-    /// Prefetched state that the block's access list names, if it is prefetched.
+    /// Prefetched state of the accounts and slots in the block's access list, if it is prefetched.
     pub(in crate::evm) ahead: Option<Arc<Ahead>>,
     /// Tracks which workers are inside the database.
     pub(in crate::evm) activity: Arc<DatabaseActivity>,
@@ -70,13 +70,13 @@ impl<S: StateSource> EvmWorkload<S> {
         self.cancel.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// Mutable access to the block context, which is cloned if a preempted worker still holds it.
+    /// Returns the block context for mutation. Clones it if a preempted worker still holds it.
     pub(in crate::evm) fn block_context_mut(&mut self) -> &mut BlockContext {
         Arc::make_mut(&mut self.block_context)
     }
 
-    /// Opens the base state for a sequential segment. `has_bundle_thread`: another worker builds the
-    /// bundle while transactions commit.
+    /// Opens the base state for a sequential segment. `has_bundle_thread`: whether another worker
+    /// builds the bundle while transactions commit.
     pub(in crate::evm) fn sequential<'a>(
         &'a self,
         store: &'a Store<EvmLocation>,

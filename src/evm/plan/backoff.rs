@@ -2,8 +2,8 @@
 
 use crate::thresholds::LONGEST_BACKOFF;
 
-/// Number of blocks or segments to skip before the next attempt; it grows with each attempt that has
-/// not paid.
+/// Number of blocks or segments to skip before the next attempt. It grows with each attempt that
+/// has not paid.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backoff {
     /// Length of the last back-off in blocks or segments, at most [`LONGEST_BACKOFF`].

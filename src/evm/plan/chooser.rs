@@ -116,7 +116,7 @@ impl StrategyChooser {
     }
 
     /// Evaluates the transactions of `segment`, after which the block has these `totals`. On slow
-    /// storage no transactions count as cheap, because speculative runs fetch values for later runs.
+    /// storage no transaction counts as cheap: speculative runs fetch values for later runs.
     fn evaluate(
         &mut self,
         block: &Block,

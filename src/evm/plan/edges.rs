@@ -26,9 +26,9 @@ pub(in crate::evm) enum Prediction<'a> {
     Known(&'a KnownDependencies),
 }
 
-/// Returns the predicted dependencies of the transactions of `block` from `first` up to `end`: pairs
-/// of a transaction and a lower one of the same range. A transaction for which `prediction` has no
-/// dependency waits for the previous one of its sender.
+/// Returns the predicted dependencies of the transactions of `block` from `first` up to `end`, as
+/// pairs of a transaction and a lower one of the same range. A transaction for which `prediction`
+/// has no dependency waits for the previous one of its sender.
 pub(super) fn edges(
     block: &Block,
     prediction: Prediction<'_>,

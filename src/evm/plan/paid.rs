@@ -9,8 +9,8 @@ use alloy_primitives::map::AddressMap;
 /// Returns accounts that receive many payments in `block`, by a sample, and send no transaction:
 /// usually deposit addresses of exchanges.
 ///
-/// A run that reads the balance of such an account waits for all payments below it. Each transaction
-/// of a sender would do so.
+/// A run that reads the balance of such an account waits for all payments below it. If the account
+/// were a sender, each of its transactions would do so.
 pub(in crate::evm) fn frequent_payees(block: &Block) -> Vec<Address> {
     let step = block.transactions.len().div_ceil(SAMPLE).max(1);
     let sample = block.transactions.iter().step_by(step);

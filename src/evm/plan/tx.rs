@@ -101,8 +101,8 @@ pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool
     })
 }
 
-/// Whether the first `length` of `transactions` and the next `length` have no paying or paid account
-/// in common.
+/// Whether the first `length` of `transactions` and the next `length` have no paying or paid
+/// account in common.
 pub(super) fn starts_disjoint(transactions: &[TxEnv], payees: &Payees, length: usize) -> bool {
     let (first, remaining) = transactions.split_at(length.min(transactions.len()));
     let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx, payees)].into_iter().flatten();
