@@ -15,7 +15,7 @@ use revm::state::AccountInfo;
 
 /// Accesses after the transactions, by system calls and balance changes.
 pub(super) fn accesses_after(block_context: &BlockContext, effects: &mut BlockEffects) -> Accesses {
-    let [_, after] = &mut effects.outside;
+    let [_, after] = &mut effects.step_accesses;
     for (address, info) in &effects.drained {
         after.drain(*address, info.as_ref());
     }
@@ -41,7 +41,7 @@ pub(super) fn compare_end(
     let Some(list) = block_context.access_list.as_ref().filter(|_| is_compared) else {
         return Ok(());
     };
-    let [before, _] = &effects.outside;
+    let [before, _] = &effects.step_accesses;
     let before = list.compare(BlockAccessIndex::PRE_EXECUTION, &before.accesses())?;
     let transactions = block_context.block.transactions.len() as u64;
     let after = list.compare(BlockAccessIndex::from_tx_index(transactions), after);
@@ -71,7 +71,7 @@ pub(super) fn access_list(
     // Most transactions access an account that no other does: their sender.
     let room = accesses.size_hint().0;
     let mut list = ListBuilder::new(receivers, *touch_creates, room);
-    let [before, _] = &effects.outside;
+    let [before, _] = &effects.step_accesses;
     list.add(&before.accesses());
     // The list reuses the memory that each element frees.
     accesses.for_each(|accesses| list.add(&accesses));

@@ -209,9 +209,9 @@ impl<S: StateSource> BlockExecution<S> {
     /// Everything below it matches the list, so the values that it read are right, and it need not
     /// run again. A transaction that does not fit into the block runs sequentially instead, which
     /// reports what is missing.
-    fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
+    fn list_mismatch(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
         let block_context = &self.workload.block_context;
-        let wrong = block_context.readable_list()?.wrong_at(index_of(frontier))?;
+        let wrong = block_context.readable_list()?.mismatch_at(index_of(frontier))?;
         let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = NoResult::Rejected(Rejection::AccessList(Box::new(wrong)));
@@ -236,7 +236,7 @@ impl<S: StateSource> BlockExecution<S> {
         let failure = match (halt, &broken) {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
             (Some(Halt::Fallback), None) if !was_cancelled => {
-                self.wrong_list(frontier, &mut ledger)
+                self.list_mismatch(frontier, &mut ledger)
             }
             _ => cause(frontier, halt, error, broken).or(gone),
         };

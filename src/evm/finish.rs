@@ -179,8 +179,8 @@ fn after_transactions<S: StateSource>(
         });
         let (after, left, accessed) = calls.into_parts();
         effects.after = left;
-        let [_, outside] = &mut effects.outside;
-        *outside = accessed;
+        let [_, step_accesses] = &mut effects.step_accesses;
+        *step_accesses = accessed;
         let AfterLast { mut unmerged, mut below, refused, .. } = after;
         if let Unmerged::Journal(journal) = &mut unmerged {
             *spent = core::mem::take(&mut journal.state);

@@ -45,7 +45,7 @@ mod worker_pool;
 
 pub use alloy_eip7928::bal::Bal as AccessList;
 #[cfg(feature = "alloy")]
-pub(crate) use bal::apart::GivenList;
+pub(crate) use bal::apart::StepChecker;
 pub use bal::declaration::{Declaration, DeclaredLocation, Undeclared};
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
 #[cfg(feature = "alloy")]

@@ -192,7 +192,7 @@ fn run_calls<D: DatabaseRef>(
         let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
         before.map_err(wrong)?;
     }
-    let [outside, _] = &mut effects.outside;
-    *outside = accessed;
+    let [step_accesses, _] = &mut effects.step_accesses;
+    *step_accesses = accessed;
     Ok((base, changes))
 }

@@ -16,17 +16,18 @@ pub(super) struct RunTask<S: StateSource> {
 impl<S: StateSource> RunTask<S> {
     /// Prefetches what the block's access list names, until all of it is read or the block is over,
     /// if `worker` is one of the prefetching workers.
-    fn read_ahead(&self, worker: WorkerId) {
+    fn prefetch(&self, worker: WorkerId) {
         let workload = self.shared.workload();
-        let Some(ahead) = workload.ahead.as_ref().filter(|ahead| ahead.has_reader(worker)) else {
+        let prefetch = workload.prefetch.as_ref();
+        let Some(prefetch) = prefetch.filter(|it| it.is_prefetcher(worker)) else {
             return;
         };
         let Ok(mut base) = workload.base(worker) else { return };
         while !self.shared.is_over()
-            && let Some(item) = ahead.next()
+            && let Some(item) = prefetch.claim()
         {
             // A transaction that reads the same state meets the database's panic again.
-            if caught(|| base.read_ahead(item)).is_err() {
+            if caught(|| base.prefetch(item)).is_err() {
                 return;
             }
         }
@@ -35,7 +36,7 @@ impl<S: StateSource> RunTask<S> {
 
 impl<S: StateSource> Task for RunTask<S> {
     fn run(&self, worker: WorkerId, seat: Seat<'_>) {
-        self.read_ahead(worker);
+        self.prefetch(worker);
         match seat {
             Seat::Thread(threads) => work(&self.shared, worker, threads),
             #[cfg(feature = "testing")]

@@ -1,6 +1,6 @@
 //! Runs a segment: prepares store and bundle, dispatches by strategy, and collects the results.
 
-use super::bal::ahead::Ahead;
+use super::bal::ahead::Prefetch;
 use super::block::committed::OnCommit;
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
@@ -152,12 +152,12 @@ fn share_reads<'env, S: StateSource + 'env>(
     let usual = usize::from(config.workers.get());
     let is_of_use = worker_pool.is_wide()
         && worker_pool.workers() > usual
-        && execution.workload.ahead.is_none();
+        && execution.workload.prefetch.is_none();
     let block_context = &execution.workload.block_context;
     let is_seeded = mutant!(NothingReadAhead);
     if let Some(list) = block_context.readable_list().filter(|_| is_of_use && !is_seeded) {
-        let ahead = Ahead::new(list.list(), WorkerId(config.workers.get()));
-        execution.workload.ahead = Some(Arc::new(ahead));
+        let prefetch = Prefetch::new(list.list(), WorkerId(config.workers.get()));
+        execution.workload.prefetch = Some(Arc::new(prefetch));
     }
 }
 

@@ -2,7 +2,7 @@
 //! the irregular state change of the DAO fork.
 
 use super::requests::no_code;
-use crate::evm::bal::outside::Outside;
+use crate::evm::bal::outside::StepAccesses;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
 use crate::evm::exec::input::Block;
@@ -51,7 +51,7 @@ pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
     below: Below<DB>,
     pub(in crate::evm) effects: Vec<AccountChange>,
     /// Accesses of the calls, if an access list is being built or checked.
-    pub(in crate::evm) outside: Outside,
+    pub(in crate::evm) step_accesses: StepAccesses,
     /// Whether precompiles are warm. revm warms them at the first transaction of an EVM, so they
     /// are cold before the transactions and warm after them. No real system contract calls one, but
     /// results must be equal in every case.
@@ -72,7 +72,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             block_context,
             below,
             effects: Vec::new(),
-            outside: Outside::default(),
+            step_accesses: StepAccesses::default(),
             warm_precompiles: false,
         }
     }
@@ -98,12 +98,12 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     }
 
     /// Returns the database, the changes of each call, and the accesses of all calls.
-    pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>, Outside) {
+    pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>, StepAccesses) {
         let database = match self.below {
             Below::Database(database) => database,
             Below::State(state) => state.database,
         };
-        (database, self.effects, self.outside)
+        (database, self.effects, self.step_accesses)
     }
 
     fn block(&self) -> &'a Block {
@@ -212,7 +212,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// Keeps the changes of a step.
     fn keep(&mut self, left: EvmState) {
         if self.block_context.uses_list() {
-            self.outside.add_call(&left);
+            self.step_accesses.add_call(&left);
         }
         self.effects.extend(all_changes(left.clone()));
         if let Below::State(state) = &mut self.below {

@@ -1,6 +1,6 @@
 //! All effects of a block, before they are folded by account.
 
-use crate::evm::bal::outside::Outside;
+use crate::evm::bal::outside::StepAccesses;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::TxOutcome;
@@ -32,7 +32,7 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
     pub(in crate::evm) receivers: Receivers,
     /// Accesses before and after the transactions, if an access list is being built or checked.
-    pub(in crate::evm) outside: [Outside; 2],
+    pub(in crate::evm) step_accesses: [StepAccesses; 2],
     /// The bundle to continue; cleared once the transactions have ended.
     pub(in crate::evm) parent: Option<Arc<BundleState>>,
 }

@@ -154,7 +154,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let list = self.runner.block_context.readable_list();
         let ran = match &mut self.running {
             _ if self.segment.used.exceeds(self.runner.block_context.block.env.gas_limit)
-                || list.is_some_and(|list| list.is_beyond_wrong(index_of(tx))) =>
+                || list.is_some_and(|list| list.is_above_mismatch(index_of(tx))) =>
             {
                 return Err(NoResult::TOO_EARLY);
             }
@@ -166,7 +166,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             RunningBatch::Single { .. } => self.run_single(tx),
         };
         if let (Some(list), Err(NoResult::Rejected(Rejection::AccessList(wrong)))) = (list, &ran) {
-            list.note_wrong(index_of(tx), wrong);
+            list.note_mismatch(index_of(tx), wrong);
         }
         ran
     }

@@ -2,7 +2,7 @@
 
 use super::activity::DatabaseActivity;
 use super::location::{Account, Code, EvmLocation, EvmValue};
-use crate::evm::bal::ahead::{Ahead, Item};
+use crate::evm::bal::ahead::{Prefetch, PrefetchItem};
 use crate::evm::bal::prepared_list::{PreparedList, index_of};
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;
@@ -106,7 +106,7 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// Whether the next transactions read from the list.
     reads_list: bool,
     /// The prefetched state of the list's accounts and slots, if it is prefetched.
-    ahead: Option<Arc<Ahead>>,
+    prefetch: Option<Arc<Prefetch>>,
 }
 
 impl<D: DatabaseRef> BlockBase<D> {
@@ -123,7 +123,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             access_list: None,
             below: None,
             reads_list: false,
-            ahead: None,
+            prefetch: None,
         }
     }
 
@@ -134,16 +134,16 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Sets the prefetched state, which all workers share.
-    pub(in crate::evm) fn with_ahead(mut self, ahead: Option<&Arc<Ahead>>) -> Self {
-        self.ahead = ahead.cloned();
+    pub(in crate::evm) fn with_prefetch(mut self, prefetch: Option<&Arc<Prefetch>>) -> Self {
+        self.prefetch = prefetch.cloned();
         self
     }
 
     /// Prefetches `item`, so that no transaction has to wait for it. An error is ignored: it
     /// matters only if a transaction reads the item.
-    pub(in crate::evm) fn read_ahead(&mut self, item: Item) {
+    pub(in crate::evm) fn prefetch(&mut self, item: PrefetchItem) {
         match item {
-            Item::Account(address) if self.overlay.account(&address).is_none() => {
+            PrefetchItem::Account(address) if self.overlay.account(&address).is_none() => {
                 let info = self.fetch(address).ok().flatten();
                 if let Some(info) = info
                     && !info.is_empty_code_hash()
@@ -152,8 +152,8 @@ impl<D: DatabaseRef> BlockBase<D> {
                     let _ = self.code(info.code_hash);
                 }
             }
-            Item::Account(_) => {}
-            Item::Slot(address, slot) => _ = self.slot(address, slot),
+            PrefetchItem::Account(_) => {}
+            PrefetchItem::Slot(address, slot) => _ = self.slot(address, slot),
         }
     }
 
@@ -184,8 +184,8 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Whether the list may be wrong for the current reader: a lower index has differed from it.
-    pub(super) fn is_beyond_wrong(&self) -> bool {
-        self.listed().is_some_and(|(list, below)| list.is_beyond_wrong(below))
+    pub(super) fn is_above_mismatch(&self) -> bool {
+        self.listed().is_some_and(|(list, below)| list.is_above_mismatch(below))
     }
 
     /// The list and the reader's index, if the state is read from the list.
@@ -242,7 +242,7 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
-        let kept = self.ahead.as_deref().and_then(|ahead| ahead.account(&address));
+        let kept = self.prefetch.as_deref().and_then(|prefetch| prefetch.account(&address));
         if let Some(info) = kept.and_then(OnceLock::get) {
             return Ok(info.clone());
         }
@@ -277,7 +277,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         if self.slotless == Some(address) {
             return Ok(U256::ZERO);
         }
-        let kept = self.ahead.as_deref().and_then(|ahead| ahead.slot(&address, slot));
+        let kept = self.prefetch.as_deref().and_then(|prefetch| prefetch.slot(&address, slot));
         if let Some(value) = kept.and_then(OnceLock::get) {
             return Ok(*value);
         }
@@ -299,14 +299,14 @@ impl<D: DatabaseRef> BlockBase<D> {
             return Ok(code.clone());
         }
         let overlaid = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
-        let ahead = self.ahead.as_deref();
-        let kept = || ahead.and_then(|ahead| ahead.code(&hash));
+        let prefetch = self.prefetch.as_deref();
+        let kept = || prefetch.and_then(|prefetch| prefetch.code(&hash));
         let code = match overlaid.cloned().or_else(kept) {
             Some(code) => code,
             None => {
                 let code = self.state.code_by_hash_ref(hash)?;
-                if let Some(ahead) = ahead {
-                    ahead.keep_code(hash, &code);
+                if let Some(prefetch) = prefetch {
+                    prefetch.cache_code(hash, &code);
                 }
                 code
             }

@@ -187,7 +187,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
                     listed: None,
                     executed: Some(Access::Unchanged),
                 };
-                list.note_wrong(index, &wrong);
+                list.note_mismatch(index, &wrong);
             });
             let base = BlockBase::new(differs, Arc::default()).with_list(Some(&list));
             let store = Store::new(1);

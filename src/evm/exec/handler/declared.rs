@@ -109,7 +109,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         self.note_warm_accesses(evm);
         let EvmContext { journaled_state: journal, tx, .. } = &mut evm.ctx;
         let recorder = self.recorder.as_mut().map(RefCell::get_mut)?;
-        let accesses = recorder.look(&mut journal.inner, journal.database.possible_precompiles());
+        let accesses =
+            recorder.accesses_so_far(&mut journal.inner, journal.database.possible_precompiles());
         accesses.first_undeclared(&Declaration::of(tx))
     }
 }

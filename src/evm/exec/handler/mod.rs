@@ -180,7 +180,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
         if let Some(mut recorder) = self.recorder.as_ref().and_then(|it| it.try_borrow_mut().ok()) {
             recorder.note_entries(&context.journaled_state);
-            recorder.keep_entries(0);
+            recorder.truncate_entries(0);
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
         let next: FrameInitOrResult<EthFrame> =
             frame.process_next_action::<_, ContextDbError<EvmContext<'a, D>>>(ctx, action)?;
-        recorder.keep_entries(ctx.journaled_state.journal.len());
+        recorder.truncate_entries(ctx.journaled_state.journal.len());
         if next.is_result() {
             frame.set_finished(true);
         }

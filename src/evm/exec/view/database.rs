@@ -12,7 +12,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        if self.reads_wrong_list() {
+        if self.reads_mismatched_list() {
             return Err(ViewStopped);
         }
         self.note_possible_precompile(address);
@@ -47,7 +47,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
-        if self.reads_wrong_list() {
+        if self.reads_mismatched_list() {
             return Err(ViewStopped);
         }
         if self.caches_outlive_block && !self.inner.base_mut().is_listed(address, slot) {

@@ -218,7 +218,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// Whether the run has become useless. If so, it stops.
     pub(super) fn is_useless(&mut self) -> bool {
-        self.inner.is_overtaken() || self.reads_wrong_list()
+        self.inner.is_overtaken() || self.reads_mismatched_list()
     }
 
     /// Like [`is_useless`](Self::is_useless), but checks only one call in [`JUMPS_PER_CHECK`],
@@ -229,8 +229,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     }
 
     /// Whether the run reads from an access list that is known to be wrong. If so, it stops.
-    fn reads_wrong_list(&mut self) -> bool {
-        self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err()
+    fn reads_mismatched_list(&mut self) -> bool {
+        self.inner.base_mut().is_above_mismatch() && self.inner.wait_until_final().is_err()
     }
 
     /// Begins a helper's run of the frontier, at the same time as another worker's run.
