@@ -11,7 +11,7 @@ use super::block::system::{SystemCalls, SystemError, balance_increments, rewards
 use super::block_execution::BlockExecution;
 use super::bundle::block_effects::BlockEffects;
 use super::closing::{close, empty_store};
-use super::closing_task::EndInput;
+use super::closing_task::ClosingInput;
 use super::engine::pending_writes::Unmerged;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
@@ -72,7 +72,7 @@ where
         stats: Stats::new(workers, is_sequential, execution.frontier.0, execution.counters),
         ..BlockOutput::default()
     };
-    effects.split = execution.ledger.output_builder.take_split();
+    effects.outcomes_builder = execution.ledger.output_builder.take_outcomes_builder();
     let mut spent = EvmState::default();
     if failure.is_none() {
         let after = after_transactions(&mut execution, &mut effects, &mut spent);
@@ -112,7 +112,7 @@ where
     // No reads follow: from here on, the workers' views no longer share the parent.
     drop(workload);
     let parent = effects.parent.take();
-    let input = EndInput {
+    let input = ClosingInput {
         block,
         effects,
         builder,
@@ -148,10 +148,10 @@ fn after_transactions<S: StateSource>(
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
     {
-        let split = &effects.split;
-        let rest = ledger.outcomes.iter().skip(split.end()).flatten().flatten();
+        let outcomes_builder = &effects.outcomes_builder;
+        let rest = ledger.outcomes.iter().skip(outcomes_builder.end()).flatten().flatten();
         let rest = rest.flat_map(|output| output.result.logs());
-        push_deposits(&mut deposits, contract, split.logs_with(contract).chain(rest))
+        push_deposits(&mut deposits, contract, outcomes_builder.logs_with(contract).chain(rest))
             .map_err(BlockErrorKind::SystemCall)?;
     }
     store.set_frontier(TxIndex(u32::MAX));

@@ -58,7 +58,7 @@ pub(super) fn begin<'env, S: StateSource + 'env>(
             bundle_thread::begin(execution, effects, config);
         }
         // All workers build the bundle at the end.
-        Some(false) => execution.ledger.output_builder.give_up_bundle(),
+        Some(false) => execution.ledger.output_builder.drop_bundle(),
         _ => {}
     }
     if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {

@@ -19,10 +19,10 @@ pub(in crate::evm) enum BatchGroup {
 
 /// Combined result of contiguous transactions.
 pub(in crate::evm) struct Combined {
-    /// Outcomes; without results if `split` has them.
+    /// Outcomes; without results if `outcomes_builder` has them.
     pub(in crate::evm) ledger: EvmLedger,
     /// Outcomes and receipts, unless commits are streamed: then the ledger has the results.
-    pub(in crate::evm) split: Option<OutcomesBuilder>,
+    pub(in crate::evm) outcomes_builder: Option<OutcomesBuilder>,
 }
 
 impl Ledger for EvmLedger {
@@ -64,12 +64,12 @@ impl Ledger for EvmLedger {
         match group {
             BatchGroup::Single(output) => self.commit(txs.first, output),
             BatchGroup::Combined(combined) => {
-                let Combined { ledger, split } = *combined;
-                if let Some(split) = split {
+                let Combined { ledger, outcomes_builder } = *combined;
+                if let Some(outcomes_builder) = outcomes_builder {
                     let mut output_builder = core::mem::take(&mut self.output_builder);
                     // Earlier results may not have been split yet.
-                    self.split_into(&mut output_builder.split);
-                    output_builder.append(&ledger.outcomes, split);
+                    self.split_into(&mut output_builder.outcomes_builder);
+                    output_builder.append(&ledger.outcomes, outcomes_builder);
                     self.output_builder = output_builder;
                 }
                 self.append(ledger);

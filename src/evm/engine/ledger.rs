@@ -122,13 +122,13 @@ impl EvmLedger {
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
-    /// Moves the results of the transactions after those in `split` into `split`.
-    pub(in crate::evm) fn split_into(&mut self, split: &mut OutcomesBuilder) {
+    /// Moves the results of the transactions after those in `outcomes_builder` into `outcomes_builder`.
+    pub(in crate::evm) fn split_into(&mut self, outcomes_builder: &mut OutcomesBuilder) {
         let Self { block, first, outcomes, .. } = self;
-        let transactions = block.transactions.iter().skip(split.end());
-        let skipped = split.end().saturating_sub(*first);
+        let transactions = block.transactions.iter().skip(outcomes_builder.end());
+        let skipped = outcomes_builder.end().saturating_sub(*first);
         for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(skipped)) {
-            split.take(tx, outcome);
+            outcomes_builder.take(tx, outcome);
         }
     }
 
@@ -229,7 +229,7 @@ impl EvmLedger {
     pub(in crate::evm) fn catch_up(&mut self) {
         let mut output_builder = core::mem::take(&mut self.output_builder);
         output_builder.bundle_up_to(&self.outcomes);
-        self.split_into(&mut output_builder.split);
+        self.split_into(&mut output_builder.outcomes_builder);
         self.output_builder = output_builder;
     }
 

@@ -40,7 +40,7 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     /// Whether another worker folds commits into the bundle, so that shard masks are not needed.
     pub(super) has_bundle_thread: bool,
     /// Outcomes and receipts of the transactions so far, unless commits are streamed.
-    pub(in crate::evm) split: OutcomesBuilder,
+    pub(in crate::evm) outcomes_builder: OutcomesBuilder,
     is_streamed: bool,
     /// Whether the transactions are a private batch, whose writes stay with its groups and which
     /// reads no blind credits.
@@ -62,7 +62,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             is_block_start: false,
             window: has_window.then(Window::default),
             has_bundle_thread: false,
-            split: OutcomesBuilder::default(),
+            outcomes_builder: OutcomesBuilder::default(),
             is_streamed,
             is_private: true,
             credits: BlindCredits::default(),
@@ -95,7 +95,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 
     fn begin(&mut self, txs: Range<usize>) {
         if !self.is_streamed {
-            self.split = OutcomesBuilder::with_capacity(txs.start, txs.len());
+            self.outcomes_builder = OutcomesBuilder::with_capacity(txs.start, txs.len());
         }
         self.machine.expect(txs);
     }
@@ -186,7 +186,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Skips `tx`, which is invalid or does not fit into the block.
     pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, ledger: &mut EvmLedger) {
         if !self.is_streamed {
-            self.split.add_skipped(reason.clone());
+            self.outcomes_builder.add_skipped(reason.clone());
         }
         ledger.skip(tx, reason);
     }
@@ -197,7 +197,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger: EvmLedger,
         first: TxIndex,
     ) -> Option<(Chunk, BatchGroup)> {
-        let split = core::mem::take(&mut self.split);
+        let outcomes_builder = core::mem::take(&mut self.outcomes_builder);
         let block_context = self.block_context;
         let ran = u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX);
         let txs = Chunk { first, end: TxIndex(first.0.saturating_add(ran)) };
@@ -211,8 +211,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             }
             log.end_group(txs);
         }
-        let split = (!self.is_streamed).then_some(split);
-        Some((txs, BatchGroup::Combined(Box::new(Combined { ledger, split }))))
+        let outcomes_builder = (!self.is_streamed).then_some(outcomes_builder);
+        Some((txs, BatchGroup::Combined(Box::new(Combined { ledger, outcomes_builder }))))
     }
 
     /// Handles a run of `tx` whose view has stopped.
@@ -245,7 +245,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger.note_work(tx, output.work);
         ledger.add_gas(tx, output.result.gas());
         if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
-            self.split.add_executed(tx, TxOutput::take_result(&mut output));
+            self.outcomes_builder.add_executed(tx, TxOutput::take_result(&mut output));
         }
         let output = if self.is_settled() {
             Some(output)
