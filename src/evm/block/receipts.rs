@@ -1,4 +1,4 @@
-//! Splits results of transactions into outcomes and receipts.
+//! Splits the results of transactions into outcomes and receipts.
 
 use super::output::{Executed, ExecutedStatus, Outcome};
 use crate::evm::exec::balances::ChangedBalances;
@@ -47,7 +47,8 @@ impl Loggers {
 }
 
 impl OutcomesBuilder {
-    /// An empty builder for transactions from `first` on, with room for `transactions` of them.
+    /// Creates an empty builder for transactions from `first` on, with room for `transactions`
+    /// transactions.
     pub(in crate::evm) fn with_capacity(first: usize, transactions: usize) -> Self {
         Self {
             first,
@@ -68,7 +69,7 @@ impl OutcomesBuilder {
     pub(in crate::evm) fn take(&mut self, tx: &TxEnv, outcome: &mut TxOutcome) {
         match outcome {
             Ok(Some(output)) => self.add_executed(tx, TxOutput::take_result(output)),
-            Ok(None) => unreachable!("what has no result there was added before"),
+            Ok(None) => unreachable!("the result was added to this builder before"),
             Err(rejection) => self.add_skipped(rejection.clone()),
         }
     }
@@ -98,7 +99,7 @@ impl OutcomesBuilder {
                 (ExecutedStatus::Halt { reason }, gas, logs)
             }
         };
-        // The logs are in the processor's cache at this point.
+        // Record the emitters now, while the logs are in the processor's cache.
         logs.iter().for_each(|log| loggers.add(log.address));
         let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
         let cumulative_gas_used = *cumulative_gas_used;
@@ -106,7 +107,7 @@ impl OutcomesBuilder {
         outcomes.push(Outcome::Executed(Executed { status, gas }));
     }
 
-    /// Appends the outcomes and receipts of the transactions that follow.
+    /// Appends the outcomes and receipts of the next transactions.
     pub(in crate::evm) fn append(&mut self, mut later: Self) {
         // Moving the other builder is cheaper than growing this one.
         let is_first = self.end() == 0 && later.first == 0;
@@ -134,13 +135,14 @@ impl OutcomesBuilder {
         self.first + self.outcomes.len()
     }
 
-    /// Logs of all transactions, in block order; empty if no log can be from `address`.
+    /// Logs of all transactions in block order, or none if no log can be from `address`.
     pub(in crate::evm) fn logs_with(&self, address: Address) -> impl Iterator<Item = &Log> {
         let receipts = self.loggers.may_have(address).then_some(&self.receipts);
         receipts.into_iter().flatten().flat_map(|receipt| &receipt.logs)
     }
 
-    /// Adds the transactions missing so far. `results` holds all transactions of `block`.
+    /// Adds the missing transactions and returns all outcomes and receipts. `results` has an entry
+    /// for every transaction of `block`.
     pub(in crate::evm) fn complete(
         mut self,
         block: &Block,
