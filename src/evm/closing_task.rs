@@ -13,7 +13,7 @@ use super::bundle::undo::{LargeAccount, UndoneSlots, large_accounts, undone_slot
 use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
-use super::worker_pool::IN_TIME;
+use super::worker_pool::TRANSACTIONS_PER_WAIT;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
@@ -283,7 +283,7 @@ impl Closing {
     ) -> Option<(usize, BundleJobResult)> {
         let transactions = self.effects().outcomes.len();
         let share = transactions / self.jobs.len().max(1);
-        (0..=share / IN_TIME).find_map(|_| seat.recv_soon(done))
+        (0..=share / TRANSACTIONS_PER_WAIT).find_map(|_| seat.recv_soon(done))
     }
 
     /// Runs a job on the calling thread and adds its result to the bundle at once.

@@ -1,5 +1,5 @@
-//! Steps before the transactions: validation of the block's own access list, pre-block calls, and
-//! reading the beneficiary.
+//! Steps before the transactions: validates the block's own access list, runs the pre-block calls,
+//! and reads the recipients of blind credits.
 
 use super::bal::mismatch::AccessListError;
 use super::bal::prepared_list::PreparedList;
@@ -28,7 +28,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Runs the steps before the transactions. `is_pool`: transactions are added later.
+/// Runs the steps before the transactions. `is_pool`: whether transactions are added later.
 pub(super) fn begin<S: StateSource>(
     block: Arc<Block>,
     is_pool: bool,
@@ -54,7 +54,7 @@ pub(super) fn begin<S: StateSource>(
     Ok((block_context, effects, Arc::new(overlay)))
 }
 
-/// Validates the block's own access list; ignores it where a block is built.
+/// Validates the block's own access list. Ignores it if a block is built.
 fn prepared_list(
     block: &Block,
     config: &Config,
@@ -67,7 +67,7 @@ fn prepared_list(
     Ok(Some(Arc::new(list)))
 }
 
-/// Runs the pre-block calls and reads the beneficiary.
+/// Runs the pre-block calls and reads the recipients of blind credits.
 fn prepare<S: StateSource>(
     block: &Arc<Block>,
     is_pool: bool,
@@ -102,11 +102,11 @@ fn prepare<S: StateSource>(
     let overlay = Arc::new(overlay);
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
     let beneficiary = block.env.beneficiary;
-    // A block without transactions does not read it.
+    // A block without transactions does not read the beneficiary.
     let is_paid = is_pool || !block.transactions.is_empty();
-    if is_paid && let Some(info) = look(&mut base, beneficiary) {
-        // EIP-161 deletes a touched empty account together with any storage, so crediting one is
-        // not a plain addition. Once the first transaction has paid, the account is not empty.
+    if is_paid && let Some(info) = try_read(&mut base, beneficiary) {
+        // EIP-161 deletes a touched empty account together with any storage, so crediting an empty
+        // account is not a plain addition. After the first fee, the account is not empty.
         let stays =
             effects.receivers.touch_creates || block_context.first_tx_pays_fee(config.engine.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
@@ -119,7 +119,7 @@ fn prepare<S: StateSource>(
     if let Some(surcharge) = &block_context.extensions.surcharge
         && surcharge.receiver() != beneficiary
         && is_paid
-        && let Some(info) = look(&mut base, surcharge.receiver())
+        && let Some(info) = try_read(&mut base, surcharge.receiver())
     {
         let is_addition =
             effects.receivers.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
@@ -127,7 +127,7 @@ fn prepare<S: StateSource>(
         effects.receivers.surcharged = (surcharge.receiver(), info);
     }
     if config.may_run_ahead() {
-        find_paid(&block_context, &mut base, effects);
+        read_frequent_payees(&block_context, &mut base, effects);
     }
     let (base, changes) = run_calls(&block_context, base, effects)?;
     drop(base);
@@ -142,15 +142,18 @@ fn prepare<S: StateSource>(
     Ok((block_context, overlay))
 }
 
-/// Reads an account before the block, ahead of any transaction. Errors and panics are ignored here:
-/// a transaction that reads the account meets them again.
-fn look<D: DatabaseRef>(base: &mut BlockBase<D>, address: Address) -> Option<Option<AccountInfo>> {
+/// Reads an account before the block. Ignores errors and panics, because they recur if a
+/// transaction reads the account.
+fn try_read<D: DatabaseRef>(
+    base: &mut BlockBase<D>,
+    address: Address,
+) -> Option<Option<AccountInfo>> {
     caught(|| base.account(address)).ok()?.ok()
 }
 
-/// Reads other accounts that may be credited blindly. Requires that every instruction that reads a
-/// balance announces it, and that accesses are not recorded.
-fn find_paid<D: DatabaseRef>(
+/// Reads further accounts that may receive blind credits: those that are paid often. Does nothing
+/// unless every balance read is announced and accesses are not recorded.
+fn read_frequent_payees<D: DatabaseRef>(
     block_context: &BlockContext,
     base: &mut BlockBase<D>,
     effects: &mut BlockEffects,
@@ -162,13 +165,13 @@ fn find_paid<D: DatabaseRef>(
     for address in
         frequent_payees(&block_context.block).into_iter().filter(|it| !known.contains(it))
     {
-        if let Some(info) = look(base, address) {
+        if let Some(info) = try_read(base, address) {
             effects.receivers.paid.push((address, info));
         }
     }
 }
 
-/// Runs the pre-block calls; returns their changes.
+/// Runs the pre-block calls and returns their changes.
 fn run_calls<D: DatabaseRef>(
     block_context: &BlockContext,
     base: BlockBase<D>,

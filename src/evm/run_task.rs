@@ -1,4 +1,4 @@
-//! The task of all workers in a segment.
+//! The task that all workers run in a segment.
 
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -8,14 +8,14 @@ use crate::panics::caught;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Shared, work};
 
-/// A segment in progress.
+/// The task of a segment: prefetches, then runs transactions.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
 }
 
 impl<S: StateSource> RunTask<S> {
-    /// Prefetches what the block's access list names, until all of it is read or the block is over,
-    /// if `worker` is one of the prefetching workers.
+    /// Prefetches the accounts and slots in the block's access list, until all are read or the
+    /// segment is over, if `worker` is one that prefetches.
     fn prefetch(&self, worker: WorkerId) {
         let workload = self.shared.workload();
         let prefetch = workload.prefetch.as_ref();
@@ -26,7 +26,7 @@ impl<S: StateSource> RunTask<S> {
         while !self.shared.is_over()
             && let Some(item) = prefetch.claim()
         {
-            // A transaction that reads the same state meets the database's panic again.
+            // A panic of the database recurs if a transaction reads the same state.
             if caught(|| base.prefetch(item)).is_err() {
                 return;
             }

@@ -11,8 +11,8 @@ pub use request::{BlockRequest, NoState};
 use crate::config::Config;
 use crate::evm::{
     AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Extensions,
-    Fewer, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool, build,
-    execute,
+    LimitedPool, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool,
+    build, execute,
 };
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -104,7 +104,12 @@ impl Executor {
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
         let most = around.most;
         let options = self.options(around);
-        execute(&mut Fewer { worker_pool: &mut self.threads, most }, block, source, options)
+        execute(
+            &mut LimitedPool { worker_pool: &mut self.threads, max_workers: most },
+            block,
+            source,
+            options,
+        )
     }
 
     fn run_build(
@@ -116,7 +121,13 @@ impl Executor {
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
         let most = around.most;
         let options = self.options(around);
-        build(&mut Fewer { worker_pool: &mut self.threads, most }, template, source, pool, options)
+        build(
+            &mut LimitedPool { worker_pool: &mut self.threads, max_workers: most },
+            template,
+            source,
+            pool,
+            options,
+        )
     }
 
     fn options<'f>(&self, around: RequestParts<'f>) -> Options<'f> {
