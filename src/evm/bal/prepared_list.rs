@@ -182,15 +182,15 @@ impl PreparedList {
                 *seen = true;
             }
         }
-        let is_balance_unread = |mark: u32| seen.get(mark as usize) == Some(&false);
+        let is_unaccessed = |mark: u32| seen.get(mark as usize) == Some(&false);
         for (account, first) in self.list.iter().zip(&self.first_mark) {
             let end = to_u32(self.changes.len().saturating_sub(1));
             let unused = |slot| Box::new(AccessListMismatch::unused(end, account.address, slot));
-            if account.is_empty() && is_balance_unread(*first) {
+            if account.is_empty() && is_unaccessed(*first) {
                 return Err(unused(None));
             }
             let reads = (first + 1..).zip(&account.storage_reads);
-            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_balance_unread(*mark)) {
+            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_unaccessed(*mark)) {
                 return Err(unused(Some(*slot)));
             }
         }

@@ -122,7 +122,7 @@ impl EvmLedger {
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
-    /// Moves the results of the transactions after those in `outcomes_builder` into `outcomes_builder`.
+    /// Moves the results of the transactions that `outcomes_builder` lacks into it.
     pub(in crate::evm) fn split_into(&mut self, outcomes_builder: &mut OutcomesBuilder) {
         let Self { block, first, outcomes, .. } = self;
         let transactions = block.transactions.iter().skip(outcomes_builder.end());

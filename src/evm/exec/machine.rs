@@ -259,9 +259,9 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let mut paid = self.view_mut().take_payments(&mut changes);
         self.view_mut().check_payments(&paid);
         let beneficiary = self.block_context.block.env.beneficiary;
-        if let Some(index) = paid.iter().position(|(payee, _)| *payee == beneficiary) {
+        if let Some(nth) = paid.iter().position(|(payee, _)| *payee == beneficiary) {
             handler.forget_beneficiary_balance();
-            reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(index).1));
+            reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(nth).1));
         }
         let access_records = handler.take_access_records([reward, surcharge]);
         let credits =

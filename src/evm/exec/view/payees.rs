@@ -85,7 +85,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     }
 
     /// Loads a payee for a transaction that only pays it or reads its code: the account before the
-    /// first transaction, whatever its current balance. `None` if the account must be read as usual.
+    /// first transaction, whatever its current balance. `None` if the account must be read.
     pub(super) fn load_unread_payee(
         &mut self,
         address: Address,
