@@ -355,7 +355,7 @@ mod tests {
             before: parent.filter(|_| account > 150).map(|_| paid(1)),
             after: Some(paid(account)),
             slots: Vec::new(),
-            code: CodeState::Known,
+            code: CodeState::Loaded,
             knows_balance: true,
         };
         let before = (1..=200).map(change).collect();

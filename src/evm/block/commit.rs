@@ -142,7 +142,7 @@ mod tests {
         let with = AccountInfo::default();
         let without = AccountInfo::default().without_code();
         for (code, before, current, expected) in [
-            (CodeState::Known, &without, &without, true),
+            (CodeState::Loaded, &without, &without, true),
             (CodeState::LoadedByTx, &without, &without, true),
             (CodeState::NotLoaded, &without, &with, true),
             (CodeState::NotLoaded, &without, &without, false),

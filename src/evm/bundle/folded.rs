@@ -124,7 +124,7 @@ mod tests {
                         before: before.clone(),
                         after: after.clone(),
                         slots,
-                        code: CodeState::Known,
+                        code: CodeState::Loaded,
                         knows_balance: true,
                     };
                     let Some(found) = FoldedAccount::plain(&change) else {

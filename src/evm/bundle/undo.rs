@@ -175,7 +175,7 @@ mod tests {
             before: info.clone(),
             after: info,
             slots: slots.iter().map(slot).collect(),
-            code: CodeState::Known,
+            code: CodeState::Loaded,
             knows_balance: true,
         }
     }

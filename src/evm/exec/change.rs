@@ -62,7 +62,7 @@ pub(in crate::evm) enum CodeState {
     /// [`info_before`].
     NotLoaded,
     /// Loaded, before and after.
-    Known,
+    Loaded,
     /// Loaded by the transaction.
     LoadedByTx,
 }
@@ -76,7 +76,7 @@ impl CodeState {
         }
         match existed && account.original_info_mut().code.is_none() {
             true => Self::LoadedByTx,
-            false => Self::Known,
+            false => Self::Loaded,
         }
     }
 
@@ -84,7 +84,7 @@ impl CodeState {
     pub(super) const fn then(self, next: Self) -> Self {
         match (self, next) {
             (Self::LoadedByTx, _) | (_, Self::LoadedByTx) => Self::LoadedByTx,
-            (Self::Known, _) | (_, Self::Known) => Self::Known,
+            (Self::Loaded, _) | (_, Self::Loaded) => Self::Loaded,
             (Self::NotLoaded, Self::NotLoaded) => Self::NotLoaded,
         }
     }

@@ -179,7 +179,7 @@ mod tests {
                 before: Some(before.clone()),
                 after: Some(before.clone().with_code(Bytecode::new_eip7702(Address::ZERO))),
                 slots: Vec::new(),
-                code: CodeState::Known,
+                code: CodeState::Loaded,
                 knows_balance: true,
             };
             let marks = |change: AccountChange| {
