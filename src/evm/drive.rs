@@ -21,7 +21,7 @@ use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::progress::SegmentOutcome;
 use super::prepare::begin;
-use super::pull::{BuiltBlock, TransactionPool, drop_unrun, pull, report_skipped};
+use super::pull::{BuiltBlock, TransactionPool, drop_unexecuted, pull, report_skipped};
 use super::segment;
 use super::worker_pool::{LimitedPool, WorkerPool};
 use crate::config::{Config, Mode};
@@ -122,7 +122,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
         && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
     {
-        drop_unrun(&mut execution);
+        drop_unexecuted(&mut execution);
     }
     let block = Arc::clone(&execution.workload.block_context.block);
     let replay =

@@ -81,7 +81,7 @@ pub(super) fn pull<S: StateSource>(
 }
 
 /// Removes from the block the transactions that have not run.
-pub(super) fn drop_unrun<S: StateSource>(execution: &mut BlockExecution<S>) {
+pub(super) fn drop_unexecuted<S: StateSource>(execution: &mut BlockExecution<S>) {
     let keeps = mutant!(RestOfPoolKept);
     execution.ledger.set_block(Arc::default());
     let block = Arc::make_mut(&mut execution.workload.block_context_mut().block);

@@ -218,14 +218,11 @@ mod tests {
             let expected = fold.finish(false).expect("it has changed");
             assert_eq!(undone(steps[..count].to_vec()), Some(expected.revert.storage));
 
-            let mut undone_separately = AccountFold::after(&steps[0]);
-            changes().skip(1).for_each(|change| undone_separately.apply(change));
-            let undone_separately = undone_separately.finish(true).expect("it has changed");
-            assert!(
-                undone_separately.is_undone_separately
-                    && undone_separately.revert.storage.is_empty()
-            );
-            assert_eq!(undone_separately.account, expected.account);
+            let mut separate = AccountFold::after(&steps[0]);
+            changes().skip(1).for_each(|change| separate.apply(change));
+            let separate = separate.finish(true).expect("it has changed");
+            assert!(separate.is_undone_separately && separate.revert.storage.is_empty());
+            assert_eq!(separate.account, expected.account);
         }
         let ends = change(ChangeKind::Destroyed, &[]);
         assert_eq!(undone(vec![steps[0].clone(), ends]), None);
@@ -235,9 +232,8 @@ mod tests {
     #[test]
     fn what_is_not_made_yet_is_made_at_the_end() {
         let steps = [change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0)])];
-        let folded = |undone_separately| {
-            AccountFold::after(&steps[0]).finish(undone_separately).expect("it has changed")
-        };
+        let folded =
+            |separately| AccountFold::after(&steps[0]).finish(separately).expect("it has changed");
         let job_result = undone(steps.to_vec()).expect("it only changes");
         for undone in [AddressMap::default(), AddressMap::from_iter([(ACCOUNT, job_result)])] {
             let mut bundle = BundleState::default();

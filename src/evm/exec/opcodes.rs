@@ -68,7 +68,7 @@ fn announce_read<D: DatabaseRef>(
 }
 
 /// Same, for the recipient of a value transfer.
-fn announce_payment_or_abort<D: DatabaseRef>(
+fn announce_payment<D: DatabaseRef>(
     context: &mut Call<'_, '_, D>,
     to: Address,
     amount: U256,
@@ -106,7 +106,7 @@ fn call<const KIND: u8, D: DatabaseRef>(mut context: Call<'_, '_, D>) -> Instruc
     if !amount.is_zero() {
         let to = address(&context, 1);
         announce_own_read(&mut context)?;
-        announce_payment_or_abort(&mut context, to, amount)?;
+        announce_payment(&mut context, to, amount)?;
     }
     contract::call::<KIND, _, _>(context)
 }
@@ -126,7 +126,7 @@ fn self_destruct<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExe
     let own = context.interpreter.input.target_address();
     let own = context.host.journaled_state.evm_state().get(&own);
     let amount = own.map_or(U256::ZERO, |own| own.info.balance);
-    announce_payment_or_abort(&mut context, to, amount)?;
+    announce_payment(&mut context, to, amount)?;
     host::selfdestruct(context)
 }
 
