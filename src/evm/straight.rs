@@ -150,7 +150,7 @@ fn open<M, E>(
     Ok(machine.insert(opened))
 }
 
-/// Runs `txs` and commits those that have a result.
+/// Runs `txs` and commits the transactions that have a result.
 fn run_range<S: StateSource>(
     execution: &mut BlockExecution<S>,
     machine: &mut SequentialRunner<'_, S::State>,

@@ -42,7 +42,7 @@ pub enum BlockErrorKind<E> {
     /// The transaction is invalid.
     #[error("{0}{advice}", advice = advice(.0))]
     Invalid(Rejection),
-    /// The block's access list (EIP-7928) differs from what the block does.
+    /// The block's access list (EIP-7928) differs from the execution, or is malformed.
     #[error("{0}; refuse the block")]
     AccessList(AccessListError),
     /// A system contract failed (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282), a request

@@ -15,8 +15,8 @@ use revm::database::BundleState;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Accounts of a running block. An account is finished after its first change, as if it were the
-/// last.
+/// Accounts of a running block. An account is finished after its first change, and reopened if it
+/// changes again.
 struct Accounts {
     finished: BundleAssembly,
     /// New codes of finished accounts, with the number of accounts that have each. A code that is

@@ -34,7 +34,7 @@ pub(in crate::evm) struct FoldedBucket {
     pub(super) contracts: Vec<(B256, Bytecode)>,
     /// Accounts whose slot reverts are computed in separate jobs.
     pub(super) undone_separately: Vec<Address>,
-    /// Size of the reverts, as the bundle counts it.
+    /// Size of the reverts in revm's units (`size_hint`).
     pub(super) reverts_size: usize,
 }
 

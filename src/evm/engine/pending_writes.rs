@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Journal {
     pub(in crate::evm) state: EvmState,
-    /// Transaction id of the journal; it determines what counts as warm.
+    /// Transaction id of the journal, which determines the accounts and slots that are warm.
     pub(in crate::evm) transaction: TransactionId,
 }
 

@@ -94,14 +94,14 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// Number of reads of `state` so far.
     reads: u32,
     overlay: Arc<Overlay>,
-    /// The account that was read last, as its parts are read one after the other.
+    /// The account that was read last, because its parts are read one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
     /// An account whose slots are all zero, whatever `state` contains; its slots are not read.
     slotless: Option<Address>,
-    /// The block's access list, if the state is read from it, and the index of the reader, whose
-    /// state is listed below it.
+    /// The block's access list, if the state may be read from it.
     access_list: Option<Arc<PreparedList>>,
+    /// The index below which the list is read; `None` if the current reader does not use the list.
     below: Option<BlockAccessIndex>,
     /// Whether the next transactions read from the list.
     reads_list: bool,

@@ -74,7 +74,7 @@ impl BlockContext {
         let base_fee = if is_burnt { u128::from(block.env.basefee) } else { 0 };
         let tip = |tx: &TxEnv| tx.effective_gas_price(base_fee).saturating_sub(base_fee);
         let tip = block.transactions.first().map_or(0, tip);
-        // A higher tip may give a fee of zero, because revm multiplies modulo 2^128.
+        // With a higher tip the fee may be zero, because revm multiplies modulo 2^128.
         let is_fee = tip > 0 && tip <= u128::from(u64::MAX);
         is_fee && mode == Mode::Validate && !extensions.has_custom_evm()
     }

@@ -167,7 +167,7 @@ impl Features {
         }
     }
 
-    /// Whether the transactions of `choice`, or later ones, need a store.
+    /// Whether the transactions of `choice`, or later transactions, need a store.
     pub(in crate::evm) fn needs_store(&self, choice: &Choice) -> bool {
         match choice.strategy {
             Strategy::ContiguousBatches | Strategy::AccessList => self.alternates(),

@@ -89,7 +89,7 @@ impl Longest {
             known.work = if is_short { 0 } else { known.work };
             known.waits_until = if was_aborted { waits_until } else { known.waits_until };
         }
-        // A function that takes long only occasionally starts early, too.
+        // A function that only occasionally takes long also starts early.
         for (tx, work) in long {
             if let Some(known) = self.entry(block, *tx) {
                 known.work = *work;

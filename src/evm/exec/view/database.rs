@@ -41,7 +41,8 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
-        // Code written in this block comes with its account, so this is code of the base state.
+        // Code that this block has written is loaded with its account, so this is code of the base
+        // state.
         let code = self.inner.base_mut().code(hash);
         code.map_err(|error| self.inner.fail(error).into())
     }
