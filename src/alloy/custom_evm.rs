@@ -74,7 +74,7 @@ where
         + Send
         + Sync,
 {
-    fn can_defer(&self) -> bool {
+    fn allows_blind_credits(&self) -> bool {
         self.fees != Fees::Recorded
     }
 

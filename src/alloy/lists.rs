@@ -1,7 +1,7 @@
 //! Block access lists (EIP-7928) of blocks that are executed whole: built into the caller's
 //! `State`, or taken out of it for comparison.
 
-use crate::evm::{AccessList, AccessListError, GivenList, code_of};
+use crate::evm::{AccessList, AccessListError, StepChecker, code_of};
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use core::fmt;
 use revm::context::{BlockEnv, CfgEnv};
@@ -38,8 +38,8 @@ impl<T: ListDatabase + ?Sized> ListDatabase for &mut T {
 /// The access lists of one block.
 #[derive(Default)]
 pub(super) struct Lists {
-    /// The list that the database had before the block.
-    given: Option<(Arc<AccessList>, GivenList)>,
+    /// The list that the database came with.
+    given: Option<(Arc<AccessList>, StepChecker)>,
     /// Accesses before the transactions.
     before: Bal,
     /// Whether the database was asked to build a list.
@@ -70,7 +70,7 @@ impl Lists {
             let list = Arc::new(AccessList::new(Arc::unwrap_or_clone(list).into_alloy_bal()));
             let is_limited = cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
             let gas = is_limited.then_some(env.gas_limit);
-            let given = GivenList::new(&list, transactions, gas)?;
+            let given = StepChecker::new(&list, transactions, gas)?;
             lists.given = Some((list, given));
             state.bal_builder.get_or_insert_default();
         }

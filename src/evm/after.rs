@@ -8,32 +8,32 @@ use alloy_primitives::{Address, B256, U256};
 use revm::state::{Account, AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
 
-/// The state after the last transaction: pending writes over the view below.
+/// The state after the last transaction: pending writes over a view of the store.
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) unmerged: Unmerged,
     pub(super) below: EvmView<'a, D>,
-    /// An account whose read was refused because private batches have changed it.
+    /// An account whose read was refused because its changes by private batches are unmerged.
     pub(super) refused: Option<Address>,
     /// Accounts that may have received blind credits.
     pub(super) receivers: Vec<Address>,
 }
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
-    /// Returns the journal's account at `address`. Refuses the read if a batch has changed one of
-    /// `locations` and that write is still unmerged.
+    /// Returns the journal's account at `address`. Refuses the read if a batch has written one of
+    /// `locations` and the write is still unmerged.
     fn account<const N: usize>(
         &mut self,
         address: Address,
         locations: [EvmLocation; N],
     ) -> Result<Option<&Account>, ViewStopped> {
-        let (changed, known) = match &self.unmerged {
+        let (changed, merged) = match &self.unmerged {
             Unmerged::Nothing => return Ok(None),
             Unmerged::Journal(journal) => return Ok(journal.state.get(&address)),
-            Unmerged::Batches { changed, known } => (changed, known),
+            Unmerged::Batches { changed, merged } => (changed, merged),
         };
         let is_changed = locations.iter().any(|it| changed.has(it));
-        let is_credited = known.is_empty() && self.receivers.contains(&address);
-        let is_pending = (is_changed && !known.contains(&address)) || is_credited;
+        let is_credited = merged.is_empty() && self.receivers.contains(&address);
+        let is_pending = (is_changed && !merged.contains(&address)) || is_credited;
         if is_pending && !mutant!(PendingUnasked) {
             self.refused = Some(address);
             self.below.require_complete()?;

@@ -1,5 +1,5 @@
-//! State of a block between two segments: lends it to the engine for the next one, and takes the
-//! results back.
+//! State of a block between two segments: sets up the engine for the next segment and collects its
+//! results.
 
 use super::bal::prepared_list::index_of;
 use super::block::error::{Cause, cancelled, cause};
@@ -15,7 +15,7 @@ use super::exec::rejection::Rejection;
 use super::plan::chooser::Totals;
 use super::plan::edges::Prediction;
 use super::plan::known::KnownDependencies;
-use super::plan::longest::Seen;
+use super::plan::longest::LongRuns;
 use super::plan::partition::plan_block;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
@@ -34,28 +34,28 @@ pub(super) struct BlockExecution<S: StateSource> {
     pub(super) counters: BlockCounters,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
-    /// Writes of the last transactions that are not in the store yet.
+    /// Writes of committed transactions that are not in the store yet.
     pub(super) pending: Option<PendingWrites>,
-    /// Transactions of the next segment that start before their turn.
+    /// Transactions of the next segment that start before their turn: see `longest`.
     pub(super) longest: Vec<TxIndex>,
-    /// Dependencies known before execution; read once transactions run speculatively.
-    pub(super) known: Option<Box<KnownDependencies>>,
+    /// Dependencies that are known before execution; read before the first speculative segment.
+    pub(super) known_dependencies: Option<Box<KnownDependencies>>,
 }
 
 /// How a segment ended.
 pub(super) struct SegmentEnd<S: StateSource> {
     pub(super) failure: Option<Cause<S>>,
-    /// Whether the segment ended early: speculation was wasted or did not pay, or the rest of a
-    /// private batch must not commit, has no room or no result.
+    /// Whether the segment ended early: speculation was wasted or did not pay, or the next part of
+    /// a private batch conflicts, does not fit into the block, or has no result.
     pub(super) fell_back: bool,
-    /// Private batches that committed.
+    /// Number of private batches that committed.
     pub(super) batches: u64,
-    pub(super) seen: Seen,
+    pub(super) long_runs: LongRuns,
 }
 
 impl<S: StateSource> Default for SegmentEnd<S> {
     fn default() -> Self {
-        Self { failure: None, fell_back: false, batches: 0, seen: Seen::default() }
+        Self { failure: None, fell_back: false, batches: 0, long_runs: LongRuns::default() }
     }
 }
 
@@ -65,7 +65,7 @@ impl<S: StateSource> BlockExecution<S> {
         Self {
             pending: None,
             longest: Vec::new(),
-            known: None,
+            known_dependencies: None,
             ledger: EvmLedger::new(&workload.block_context),
             store: Arc::new(store),
             workload,
@@ -77,36 +77,36 @@ impl<S: StateSource> BlockExecution<S> {
     /// Seeds the store with the accounts that may receive blind credits.
     pub(super) fn seed(&self, effects: &BlockEffects) {
         for receiver in self.workload.block_context.receivers() {
-            let mut known = effects.receivers.iter();
-            if let Some((_, info)) = known.find(|(address, _)| *address == receiver) {
+            let mut receivers = effects.receivers.iter();
+            if let Some((_, info)) = receivers.find(|(address, _)| *address == receiver) {
                 // The pre-block calls may have changed the account.
-                let over = self.workload.overlay.account(&receiver);
-                let info = over.map_or(info, |account| &account.info);
+                let overlaid = self.workload.overlay.account(&receiver);
+                let info = overlaid.map_or(info, |account| &account.info);
                 let value = EvmValue::Account(info.as_ref().map(Account::of));
                 self.store.seed(&EvmLocation::Account(receiver), value);
             }
         }
     }
 
-    /// Reads the dependencies that are known before execution, if there are any. Extends them to
-    /// transactions pulled since.
+    /// Reads the dependencies that are known before execution, if any, and extends them to
+    /// transactions that were pulled since.
     fn read_dependencies(&mut self) {
         let block_context = &self.workload.block_context;
         let is_unread = mutant!(HintUnread);
-        if self.known.is_none() && block_context.access_list.is_none() && !is_unread {
+        if self.known_dependencies.is_none() && block_context.access_list.is_none() && !is_unread {
             let first = u64::from(!mutant!(HintShifted));
             let receivers = block_context.receivers();
             let known = KnownDependencies::of(&block_context.block, receivers, first);
-            self.known = known.map(Box::new);
+            self.known_dependencies = known.map(Box::new);
         }
-        if let Some(known) = &mut self.known {
+        if let Some(known) = &mut self.known_dependencies {
             known.extend(&block_context.block);
         }
     }
 
-    /// Sets up the uncommitted transactions below `end` for workers, in chunks. `fallback`: the
-    /// waste that ends the segment, if any. `predicts`: transactions wait for their predicted
-    /// dependencies.
+    /// Sets up a segment that runs the uncommitted transactions below `end` in chunks. `fallback`:
+    /// the waste that ends the segment, if any. `predicts`: whether dependencies are predicted from
+    /// calls.
     pub(super) fn set_up(
         &mut self,
         end: usize,
@@ -118,19 +118,19 @@ impl<S: StateSource> BlockExecution<S> {
         self.read_dependencies();
         let longest = core::mem::take(&mut self.longest);
         let block_context = &self.workload.block_context;
-        let prediction = match self.known.as_deref() {
+        let prediction = match self.known_dependencies.as_deref() {
             Some(known) => Prediction::Known(known),
-            None if predicts => Prediction::Calls(block_context.paid_in_batches()),
+            None if predicts => Prediction::Calls(block_context.batch_payees()),
             None => Prediction::Senders,
         };
         let (block, chunk) = (&block_context.block, config.engine.chunk);
         let chunks = plan_block(block, prediction, self.frontier, end, workers, chunk);
         let mut limits = config.limits(workers, fallback);
         if predicts {
-            // Behind a long chain, workers run transactions that do not wait for it.
+            // While a long chain runs, other workers run transactions that do not depend on it.
             limits.window = limits.window.max(PREDICTED_WINDOW);
         }
-        self.lend(config, limits, Jobs::Chunks(Chunks { longest, ..chunks }))
+        self.set_up_jobs(config, limits, Jobs::Chunks(Chunks { longest, ..chunks }))
     }
 
     /// Sets up a segment of private batches.
@@ -141,22 +141,22 @@ impl<S: StateSource> BlockExecution<S> {
         batches: Vec<Chunk>,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let limits = Limits {
-            // The batches themselves bound how far workers run ahead.
+            // The batches bound how far workers run ahead.
             window: u32::MAX,
             ..config.limits(workers, None)
         };
-        self.lend(config, limits, Jobs::Batches(batches))
+        self.set_up_jobs(config, limits, Jobs::Batches(batches))
     }
 
-    /// Number of sequential transactions per commit: a worker that builds the bundle receives them
-    /// in batches.
+    /// Number of transactions per sequential run, which commit together. A worker that builds the
+    /// bundle receives them in batches of this size.
     pub(super) fn stride(&self) -> u32 {
         let feed = self.ledger.feed.as_ref();
         feed.map_or(u32::MAX, |feed| u32::try_from(feed.batch).unwrap_or(u32::MAX))
     }
 
-    /// Reads the pending writes of private batches from the ledger, which has all of them by now.
-    pub(super) fn take_over_batches(&mut self) {
+    /// Merges the pending writes of private batches, which are in the ledger.
+    pub(super) fn merge_batches(&mut self) {
         if let Some(pending) = &mut self.pending
             && matches!(pending.unmerged, Unmerged::Batches { .. })
         {
@@ -170,18 +170,19 @@ impl<S: StateSource> BlockExecution<S> {
         self.store.set_frontier(frontier);
     }
 
-    /// Lends the ledger to the engine. Pending writes are put into the store, which the workers read.
-    fn lend(
+    /// Sets up the engine with `jobs`. Moves the ledger into the setup, and the pending writes into
+    /// the store, which the workers read.
+    fn set_up_jobs(
         &mut self,
         config: &Config,
         limits: Limits,
         jobs: Jobs,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        self.take_over_batches();
+        self.merge_batches();
         let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
         if let Some(pending) = self.pending.take() {
-            // No run has begun, so there is no reader to name.
+            // No run has begun, so no reader has to be named.
             let store = &self.store;
             pending.into_entries(
                 &self.workload.block_context,
@@ -205,13 +206,13 @@ impl<S: StateSource> BlockExecution<S> {
         }
     }
 
-    /// Returns the error of the block's access list, if the transaction at the frontier found one.
-    /// Everything below it matches the list, so the values that it read are right, and it need not
-    /// run again. A transaction that does not fit into the block runs sequentially instead, which
-    /// reports what is missing.
-    fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
+    /// Returns the mismatch that the transaction at the frontier found in the block's access list,
+    /// if any, as a failure. Everything below matches the list, so the transaction has read the
+    /// right values and need not run again. A transaction that does not fit into the block is left
+    /// to a sequential segment, which reports that.
+    fn list_mismatch(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
         let block_context = &self.workload.block_context;
-        let wrong = block_context.list_to_read()?.wrong_at(index_of(frontier))?;
+        let wrong = block_context.readable_list()?.mismatch_at(index_of(frontier))?;
         let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = NoResult::Rejected(Rejection::AccessList(Box::new(wrong)));
@@ -220,7 +221,7 @@ impl<S: StateSource> BlockExecution<S> {
     }
 
     /// Collects the results of a segment.
-    pub(super) fn after(
+    pub(super) fn end_segment(
         &mut self,
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         was_cancelled: bool,
@@ -232,20 +233,21 @@ impl<S: StateSource> BlockExecution<S> {
         self.counters.protocol = self.counters.protocol.plus(counters);
         // Report a cancellation by the caller even if everything had committed by then.
         let all = self.workload.block_context.block.transactions.len();
-        let gone = was_cancelled.then(|| cancelled(frontier, all));
+        let cancellation = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
             (Some(Halt::Fallback), None) if !was_cancelled => {
-                self.wrong_list(frontier, &mut ledger)
+                self.list_mismatch(frontier, &mut ledger)
             }
-            _ => cause(frontier, halt, error, broken).or(gone),
+            _ => cause(frontier, halt, error, broken).or(cancellation),
         };
         let fell_back = halt == Some(Halt::Fallback);
         let pending =
             (published < frontier).then(|| PendingWrites::after_batches(conflicts, published));
-        let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
+        let long_runs =
+            LongRuns { long: core::mem::take(&mut ledger.long), started_early: longest };
         (self.ledger, self.frontier, self.pending) = (ledger, frontier, pending);
-        SegmentEnd { failure, fell_back, batches, seen }
+        SegmentEnd { failure, fell_back, batches, long_runs }
     }
 
     /// Totals of the block so far.
@@ -258,7 +260,7 @@ impl<S: StateSource> BlockExecution<S> {
     }
 
     /// Number of uncommitted transactions below `end`.
-    pub(super) const fn left(&self, end: usize) -> usize {
+    pub(super) const fn uncommitted(&self, end: usize) -> usize {
         end.saturating_sub(self.frontier.position())
     }
 }

@@ -1,11 +1,12 @@
-//! Builds the bundle on another worker while the caller runs transactions sequentially.
+//! The bundle thread: a worker that builds the bundle while the caller runs transactions
+//! sequentially.
 
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::builder::BundleBuilder;
-use super::engine::feed::{Fed, Feed};
+use super::engine::feed::{BundleBatch, BundleFeed};
 use super::exec::base::StateSource;
-use super::worker_pool::{IN_TIME, WorkerPool};
+use super::worker_pool::{TRANSACTIONS_PER_WAIT, WorkerPool};
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
@@ -14,16 +15,16 @@ use crate::thresholds::{BUNDLE_BATCHES, LONGEST_BUNDLE_BATCH};
 use crate::worker::{Context, Interrupt, Point};
 use std::sync::Arc;
 
-/// The task of the other workers; one of them runs it.
+/// The task that builds the bundle. One of the workers runs it.
 struct BundleThread {
     bundle: Mutex<Option<BundleBuilder>>,
-    batches: Receiver<Fed>,
+    batches: Receiver<BundleBatch>,
     done: Sender<BundleBuilder>,
 }
 
 impl BundleThread {
-    /// Waits for the bundle with all transactions; returns `None` if its worker makes no progress
-    /// because it is preempted.
+    /// Waits for the complete bundle. Returns `None` if its worker makes no progress, because it is
+    /// preempted.
     fn wait(
         &self,
         seat: Seat<'_>,
@@ -32,7 +33,7 @@ impl BundleThread {
     ) -> Option<BundleBuilder> {
         loop {
             let waiting = self.batches.len();
-            let bundle = (0..=batch / IN_TIME).find_map(|_| seat.recv_soon(done));
+            let bundle = (0..=batch / TRANSACTIONS_PER_WAIT).find_map(|_| seat.recv_soon(done));
             if bundle.is_some() || self.batches.len() == waiting {
                 return bundle;
             }
@@ -44,16 +45,16 @@ impl Task for BundleThread {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some(mut bundle) = self.bundle.lock().take() else { return };
         // Waiting for a batch frees the core for other threads.
-        while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
+        while let Some(BundleBatch { outputs, end }) = seat.patient().recv(&self.batches) {
             seat.yield_at(Point::Fold);
-            bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
+            bundle.extend_up_to(end, outputs.iter().map(|(place, output)| (*place, &**output)));
         }
-        // If the bundle comes too late, the caller has stopped waiting for it.
+        // If the bundle is too late, the caller has stopped waiting for it.
         let _ = self.done.try_send(bundle);
     }
 }
 
-/// Begins a bundle that grows while transactions run, with all transactions that have run so far.
+/// Starts a bundle that grows while transactions run, with all transactions that have run so far.
 pub(super) fn begin<S: StateSource>(
     execution: &mut BlockExecution<S>,
     effects: &BlockEffects,
@@ -64,33 +65,33 @@ pub(super) fn begin<S: StateSource>(
     execution.ledger.output_builder.begin_bundle(effects, transactions, config.reverts, ran);
 }
 
-/// Runs the uncommitted transactions below `end` by `run_in_order`. If a bundle is growing, another
-/// worker continues it meanwhile.
+/// Calls `run_transactions`, which runs the uncommitted transactions below `end`. If a bundle is
+/// growing, another worker continues it at the same time.
 pub(super) fn run<'env, S: StateSource>(
     execution: &mut BlockExecution<S>,
     end: usize,
     worker_pool: &mut impl WorkerPool<'env>,
-    run_in_order: impl FnOnce(&mut BlockExecution<S>) -> SegmentEnd<S>,
+    run_transactions: impl FnOnce(&mut BlockExecution<S>) -> SegmentEnd<S>,
 ) -> SegmentEnd<S> {
-    let left = execution.left(end);
+    let uncommitted = execution.uncommitted(end);
     let Some(bundle) = execution.ledger.output_builder.bundle.take() else {
-        return run_in_order(execution);
+        return run_transactions(execution);
     };
     let first = bundle.transactions();
-    let batch = left.div_ceil(BUNDLE_BATCHES).clamp(1, LONGEST_BUNDLE_BATCH);
+    let batch = uncommitted.div_ceil(BUNDLE_BATCHES).clamp(1, LONGEST_BUNDLE_BATCH);
     let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
-    execution.ledger.feed = Some(Feed { batches, end: first, batch });
+    execution.ledger.feed = Some(BundleFeed { batches, end: first, batch });
     let (done, finished) = bounded(1);
     let bundle = Mutex::new(Some(bundle));
     let bundle_thread = Arc::new(BundleThread { bundle, batches: inbox, done });
     let task: Arc<dyn Task + 'env> = bundle_thread.clone();
     worker_pool.run(&task, |seat| {
-        let ended = run_in_order(execution);
-        // Closes the channel: the other worker finishes.
+        let ended = run_transactions(execution);
+        // Close the channel, so that the other worker finishes.
         execution.ledger.feed = None;
-        // Runs the task here if no other worker has started it.
+        // Run the task here if no other worker has started it.
         bundle_thread.run(WorkerId(0), seat);
-        // Without a bundle here, it is built at the end of the block.
+        // If there is no bundle, it is built at the end of the block.
         execution.ledger.output_builder.bundle = bundle_thread.wait(seat, &finished, batch);
         ended
     })
@@ -116,10 +117,10 @@ mod tests {
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
 
-    /// Two workers. If `comes` is set, the second one starts before the caller; otherwise it never
-    /// runs. `waited` records, for each task, whether the second worker found anything to wait for.
+    /// Two workers. If `second_runs` is set, the second worker starts before the caller; otherwise
+    /// it never runs. `waited` records, for each task, whether the second worker waited.
     struct Watched {
-        comes: bool,
+        second_runs: bool,
         waited: Vec<bool>,
     }
 
@@ -134,7 +135,7 @@ mod tests {
             task: &Arc<dyn Task>,
             own: impl FnOnce(Seat<'_>) -> R,
         ) -> R {
-            if !self.comes {
+            if !self.second_runs {
                 return own(BLOCKING);
             }
             let (ended, end) = channel();
@@ -198,7 +199,7 @@ mod tests {
             (Policy::Auto, 900, false),
             (Policy::Sequential, 900, false),
         ] {
-            let mut worker_pool = Watched { comes: true, waited: Vec::new() };
+            let mut worker_pool = Watched { second_runs: true, waited: Vec::new() };
             let with = run(&mut worker_pool, policy, count, None, false);
             // Many transactions pay the same accounts, so contiguous batches are not even tried.
             let stats = (
@@ -208,7 +209,7 @@ mod tests {
             );
             assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
             assert_eq!(worker_pool.waited.first() == Some(&true), follows, "{policy:?}, {count}");
-            let alone = || Watched { comes: false, waited: Vec::new() };
+            let alone = || Watched { second_runs: false, waited: Vec::new() };
             let without = run(&mut alone(), policy, count, None, false);
             assert_eq!(with.outcomes.len() as u64, count);
             assert_eq!((&with.outcomes, &with.receipts), (&without.outcomes, &without.receipts));
@@ -216,7 +217,7 @@ mod tests {
             // Same on top of a parent bundle, and with streamed commits.
             let below = BundleState::default();
             for (parent, hears) in [(Some(&below), false), (None, true), (Some(&below), true)] {
-                let mut worker_pool = Watched { comes: true, waited: Vec::new() };
+                let mut worker_pool = Watched { second_runs: true, waited: Vec::new() };
                 let found = run(&mut worker_pool, policy, count, parent, hears);
                 assert_eq!(
                     worker_pool.waited.first() == Some(&true),

@@ -1,13 +1,13 @@
-//! Work after the last commit, shared by all workers: the bundle, the receipts, and emptying the
-//! store for the next block.
+//! Work after the last commit, which all workers share: builds the bundle and the receipts, and
+//! empties the store for the next block.
 
 use super::block::receipts::OutcomesAndReceipts;
 use super::bundle::assembly::BundleAssembly;
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::bucket::Bucket;
-use super::bundle::shares::Folded;
-use super::bundle::undo::put_back;
-use super::closing_task::{Closing, EndInput};
+use super::bundle::shares::FoldedBucket;
+use super::bundle::undo::insert_slot_reverts;
+use super::closing_task::{Closing, ClosingInput};
 use super::exec::bundle_shards::BundleShards;
 use super::exec::location::EvmLocation;
 use super::worker_pool::{EmptyStore, WorkerPool};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// Builds the bundle of a block, with one entry of reverts, its outcomes and its receipts.
 pub(super) fn close<'env>(
-    mut input: EndInput,
+    mut input: ClosingInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
     let enough = if input.is_sequential { MIN_CLOSING_WAKE_TXS } else { CLOSING_TXS_PER_WORKER };
@@ -32,7 +32,7 @@ pub(super) fn close<'env>(
     let builder = input.builder.take();
     let mut shares = workers * CLOSING_BUCKETS_PER_WORKER;
     if builder.is_some() {
-        // A growing bundle contains the parent already, and needs no buckets.
+        // A bundle that has grown with the commits contains the parent and needs no buckets.
         input.parent = None;
         shares = 0;
     }
@@ -49,8 +49,8 @@ pub(super) fn close<'env>(
             }
             None => task.close(seat, &done, folding),
         };
-        // This thread does all parts that no other worker has started.
-        task.split();
+        // The caller does all parts that no other worker has started.
+        task.build_receipts();
         task.join_reverts();
         task.empty_store();
         task.drop_spent();
@@ -58,32 +58,32 @@ pub(super) fn close<'env>(
     };
     let shared: Arc<dyn Task + 'env> = task.clone();
     let mut bundle = worker_pool.run_on(workers, &shared, own);
-    // Reverts that were added while another worker joined the rest.
+    // Reverts that were added while another worker joined the others.
     let mut joined = task.joined.lock();
     task.join_into(&mut joined);
     let reverts = core::mem::take(&mut *joined);
     if let Some(last) = bundle.reverts.last_mut().filter(|_| !reverts.is_empty()) {
         *last = reverts;
     }
-    let (apart, undone) = core::mem::take(&mut *task.apart.lock());
+    let (undone_separately, undone) = core::mem::take(&mut *task.undone_separately.lock());
     if !mutant!(UndoneSlotsLost) {
-        put_back(&mut bundle, apart, undone);
+        insert_slot_reverts(&mut bundle, undone_separately, undone);
     }
     if let Some(store) = task.emptied.lock().take() {
         worker_pool.keep_store(EmptyStore(store));
     }
-    (bundle, task.take_split())
+    (bundle, task.take_receipts())
 }
 
-/// Same as [`close`] on the calling thread, for blocks whose end is not worth a message to other
-/// workers.
+/// Same as [`close`] on the calling thread, for blocks that are too short to share.
 fn close_sequentially<'env>(
-    input: EndInput,
+    input: ClosingInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
-    let EndInput { block, effects, builder, bundle_shards, parent, reverts, store, spent, .. } =
-        input;
-    // The bundle can reuse the memory of both.
+    let ClosingInput {
+        block, effects, builder, bundle_shards, parent, reverts, store, spent, ..
+    } = input;
+    // The bundle can reuse the memory of the store and the journal.
     empty_store(store, worker_pool);
     drop(spent);
     let bundle = match builder {
@@ -93,8 +93,8 @@ fn close_sequentially<'env>(
         }
         None => whole_bundle(&effects, &bundle_shards, parent, reverts),
     };
-    let BlockEffects { split, outcomes, .. } = effects;
-    (bundle, split.complete(&block, outcomes))
+    let BlockEffects { outcomes_builder, outcomes, .. } = effects;
+    (bundle, outcomes_builder.complete(&block, outcomes))
 }
 
 /// Empties the store for the next block, unless a preempted worker still holds it.
@@ -124,11 +124,11 @@ fn whole_bundle(
         assembly.add_folds(folds);
         return assembly.finish();
     }
-    // The folds borrow the parent, so it can be changed only once all of them are finished.
-    let (folded, undone) = Folded::new(u64::MAX, folds, reverts);
+    // The folds borrow the parent, so it can change only once all folds are finished.
+    let (folded, undone) = FoldedBucket::new(u64::MAX, folds, reverts);
     let parent = parent.map(Arc::unwrap_or_clone).unwrap_or_default();
     let mut assembly = BundleAssembly::after(parent, reverts);
     assembly.add_folded(folded);
-    assembly.keep_reverts(undone);
+    assembly.add_reverts(undone);
     assembly.finish()
 }

@@ -1,6 +1,6 @@
-//! The path of a block: pre-block calls, transactions, post-block calls, bundle.
+//! Drives a block through its steps: pre-block calls, transactions, post-block calls, bundle.
 
-use super::block::committed::{OnCommit, lend};
+use super::block::committed::{OnCommit, reborrow};
 use super::block::error::{BlockError, BlockErrorKind, Cause, cancelled};
 use super::block::output::BlockOutput;
 use super::block::replay::CommitRecorder;
@@ -15,15 +15,15 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 #[cfg(feature = "alloy")]
 use super::exec::payees::Payees;
-use super::finish::{Surroundings, finish};
+use super::finish::{FinishInput, finish};
 use super::plan::Strategy;
 use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::progress::SegmentOutcome;
 use super::prepare::begin;
-use super::pull::{BuiltBlock, TransactionPool, leave_rest, pull, report_skipped};
+use super::pull::{BuiltBlock, TransactionPool, drop_unexecuted, pull, report_skipped};
 use super::segment;
-use super::worker_pool::{Fewer, WorkerPool};
+use super::worker_pool::{LimitedPool, WorkerPool};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
 use crate::runtime::CallerStage;
@@ -34,7 +34,7 @@ use revm::database_interface::ErasedError;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// Arguments of an execution besides the block and the source of state.
+/// Arguments of an execution, besides the block and the source of state.
 pub(crate) struct Options<'f> {
     pub(crate) config: Config,
     pub(crate) extensions: Extensions,
@@ -56,34 +56,34 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let Options { config, extensions, parent, on_commit, cancel } = options;
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
-    worker_pool.begins(CallerStage::Before);
+    worker_pool.enter_stage(CallerStage::Before);
     let (mut context, effects, overlay) =
         begin(block, false, &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
     context.reads_list = chooser.features.reads_list();
     let choice = chooser.choose_first(worker_pool.feedback(), &context.block);
-    // The caller runs sequential transactions itself.
+    // The calling thread runs sequential transactions.
     if choice.strategy != Strategy::Sequential {
         worker_pool.wake(choice.workers.min(context.block.transactions.len()));
     }
-    let sequential = choice.is_rest || chooser.features.sequential_reason().is_some();
+    let sequential = choice.runs_to_end || chooser.features.sequential_reason().is_some();
     // With shared journals and more than two workers, a block that begins sequentially may still be
     // tried in batches.
-    let caller_reads = sequential && !(context.shares && worker_pool.workers() > 2);
-    let activity = activity(&source, worker_pool.workers(), caller_reads);
+    let stays_sequential = sequential && !(context.shares_journals && worker_pool.workers() > 2);
+    let activity = activity(&source, worker_pool.workers(), stays_sequential);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
-    execution.known = chooser.features.declared.take();
+    execution.known_dependencies = chooser.features.declared.take();
     let mut commit_recorder = CommitRecorder::new(config.keep_changes);
-    let failure = commit_recorder.listen(on_commit, |hears| {
-        run(worker_pool, &mut execution, &mut chooser, &config, &effects, hears)
+    let failure = commit_recorder.record(on_commit, |on_commit| {
+        run(worker_pool, &mut execution, &mut chooser, &config, &effects, on_commit)
     });
     let replay =
         commit_recorder.end(&execution.workload.block_context, &execution.workload.overlay);
-    let around = Surroundings { effects, config, ran: chooser.end(), replay };
-    worker_pool.begins(CallerStage::After);
-    finish(worker_pool, execution, failure, around)
+    let input = FinishInput { effects, config, ran: chooser.end(), replay };
+    worker_pool.enter_stage(CallerStage::After);
+    finish(worker_pool, execution, failure, input)
 }
 
 /// Builds a block from transactions of `pool`, in rounds of a fixed size so that the result does
@@ -111,24 +111,24 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let mut commit_recorder = CommitRecorder::new(config.keep_changes);
     while failure.is_none() && !execution.workload.is_cancelled() && pull(&mut execution, pool) {
         let first = execution.frontier;
-        failure = commit_recorder.listen(lend(&mut on_commit), |hears| {
-            run(worker_pool, &mut execution, &mut chooser, &config, &effects, hears)
+        failure = commit_recorder.record(reborrow(&mut on_commit), |on_commit| {
+            run(worker_pool, &mut execution, &mut chooser, &config, &effects, on_commit)
         });
         report_skipped(&execution, first, pool);
     }
-    // Cancelling the token only stops filling: the transactions that have run form a complete
-    // block. A caller that breaks off its stream ends the block with an error.
+    // A cancelled token only stops the filling: the transactions that have run are a complete
+    // block. If the caller ends its stream, the block ends with an error.
     if execution.workload.is_cancelled()
         && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
     {
-        leave_rest(&mut execution);
+        drop_unexecuted(&mut execution);
     }
     let block = Arc::clone(&execution.workload.block_context.block);
     let replay =
         commit_recorder.end(&execution.workload.block_context, &execution.workload.overlay);
-    let around = Surroundings { effects, config, ran: chooser.end(), replay };
-    let output = finish(worker_pool, execution, failure, around)?;
+    let input = FinishInput { effects, config, ran: chooser.end(), replay };
+    let output = finish(worker_pool, execution, failure, input)?;
     Ok(BuiltBlock { block, output })
 }
 
@@ -139,7 +139,7 @@ fn features<'env>(
     worker_pool: &impl WorkerPool<'env>,
     is_pool: bool,
 ) -> Features {
-    // Before EIP-6780, a transaction may clear storage that no list names.
+    // Before EIP-6780, a transaction may clear storage without the list containing the slots.
     let names_all =
         context.block.cfg.spec.is_enabled_in(SpecId::CANCUN) || mutant!(ToldBeforeCancun);
     let list = match &context.access_list {
@@ -150,15 +150,15 @@ fn features<'env>(
     let setting = Setting {
         workers: worker_pool.workers(),
         is_wide: worker_pool.is_wide(),
-        shares_journals: context.shares,
+        shares_journals: context.shares_journals,
         list,
         is_pool,
     };
-    Features::of(&context.block, context.paid_in_batches(), config, setting)
+    Features::of(&context.block, context.batch_payees(), config, setting)
 }
 
-/// Returns whether the transactions of `block` run sequentially from the first to the last, as far
-/// as that shows before anything has run.
+/// Returns whether it is known before execution that all transactions of `block` will run
+/// sequentially.
 #[cfg(feature = "alloy")]
 pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
     let setting = Setting {
@@ -182,11 +182,11 @@ fn run<'env, S: StateSource + 'env>(
     mut on_commit: Option<OnCommit<'_>>,
 ) -> Option<Cause<S>> {
     let all = execution.workload.block_context.block.transactions.len();
-    while execution.left(all) > 0 {
+    while execution.uncommitted(all) > 0 {
         if execution.workload.is_cancelled() {
             return Some(cancelled(execution.frontier, all));
         }
-        worker_pool.begins(CallerStage::Plan);
+        worker_pool.enter_stage(CallerStage::Plan);
         let first = execution.frontier.position();
         let block = Arc::clone(&execution.workload.block_context.block);
         let choice = chooser.choose(worker_pool.feedback(), &block, first);
@@ -198,10 +198,10 @@ fn run<'env, S: StateSource + 'env>(
             reason = ?choice.reason
         );
         segment::begin(execution, worker_pool, chooser, &choice, config, effects);
-        worker_pool.begins(CallerStage::Run);
-        let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
-        let ended = segment::run(execution, some, &choice, config, lend(&mut on_commit));
-        let SegmentEnd { failure, fell_back, seen, batches } = ended;
+        worker_pool.enter_stage(CallerStage::Run);
+        let pool = &mut LimitedPool { worker_pool: &mut *worker_pool, max_workers: choice.workers };
+        let ended = segment::run(execution, pool, &choice, config, reborrow(&mut on_commit));
+        let SegmentEnd { failure, fell_back, long_runs, batches } = ended;
         let outcome = SegmentOutcome {
             first,
             next: execution.frontier.position(),
@@ -210,7 +210,7 @@ fn run<'env, S: StateSource + 'env>(
             has_failed: failure.is_some(),
         };
         let totals = execution.totals();
-        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen, totals);
+        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, long_runs, totals);
         execution.counters.count(choice.strategy, choice.reason, batches);
         if failure.is_some() {
             return failure;
@@ -219,7 +219,8 @@ fn run<'env, S: StateSource + 'env>(
     None
 }
 
-/// Tracks which workers are inside the database, if that can show anything.
+/// Creates the tracker of which workers are inside the database. It counts only if several workers
+/// may read at the same time.
 fn activity(source: &impl StateSource, workers: usize, sequential: bool) -> Arc<DatabaseActivity> {
     let counts = !sequential && source.reads_overlap();
     Arc::new(DatabaseActivity::new(if counts { workers } else { 0 }))
@@ -242,7 +243,7 @@ mod tests {
 
     const COUNTER: Address = Address::repeat_byte(0xcc);
 
-    /// Calls of one contract that counts them: each depends on the one before.
+    /// Calls of a contract that counts its calls, so that each depends on the previous one.
     fn chain(calls: u64) -> (Block, Cloned<CacheDB<EmptyDB>>) {
         let mut state = CacheDB::new(EmptyDB::new());
         let code = Bytecode::new_raw(hex!("600054600101600055").into());
@@ -268,7 +269,7 @@ mod tests {
 
     fn taught(team: &mut ThreadPool, calls: &[TxEnv]) {
         for _ in 0..3 {
-            team.feedback().expect("a team remembers").give_up(calls);
+            team.feedback().expect("a team remembers").learn_fallback(calls);
         }
     }
 
@@ -309,12 +310,12 @@ mod tests {
         assert_same(&later, &first, 60);
     }
 
-    /// The executor learns nothing from segments that are too short to fall back.
+    /// The executor does not learn from segments that are too short to fall back.
     #[test]
     fn a_short_segment_forgives_nothing() {
         let (mut team, config) = team();
         taught(&mut team, &chain(60).0.transactions);
-        // Too few calls go to that contract, so the whole block is shared.
+        // Too few calls are of the learned kind, so the whole block is shared.
         let (mut block, state) = chain(31);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(run(&mut team, config, 60).stats.learned_conflict_segments, 1);
     }
 
-    /// The numbers of workers for which threads were woken.
+    /// Records the numbers of workers for which threads were woken.
     struct Woken(Vec<usize>);
 
     impl WorkerPool<'static> for Woken {
@@ -364,7 +365,7 @@ mod tests {
         }
     }
 
-    /// The first round is always tried; later rounds continue from its result.
+    /// The first round always speculates; later rounds use its result.
     #[test]
     fn what_was_learned_holds_for_the_later_rounds_of_a_pool() {
         let calls = 600;

@@ -11,7 +11,7 @@ use super::block::system::{SystemCalls, SystemError, balance_increments, rewards
 use super::block_execution::BlockExecution;
 use super::bundle::block_effects::BlockEffects;
 use super::closing::{close, empty_store};
-use super::closing_task::EndInput;
+use super::closing_task::ClosingInput;
 use super::engine::pending_writes::Unmerged;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
@@ -28,8 +28,8 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Input of the end of a block, in addition to the [`BlockExecution`].
-pub(super) struct Surroundings {
+/// Input of [`finish`], in addition to the [`BlockExecution`].
+pub(super) struct FinishInput {
     /// Effects of the pre-block calls.
     pub(super) effects: BlockEffects,
     pub(super) config: Config,
@@ -44,22 +44,24 @@ pub(super) fn finish<'env, S, C>(
     worker_pool: &mut C,
     mut execution: BlockExecution<S>,
     mut failure: Option<Cause<S>>,
-    around: Surroundings,
+    input: FinishInput,
 ) -> Result<BlockOutput, BlockError<DbError<S>>>
 where
     S: StateSource,
     C: WorkerPool<'env>,
 {
-    let Surroundings {
+    let FinishInput {
         mut effects,
         config,
         ran: HasRun { segments, workers, is_sequential },
         replay,
-    } = around;
-    // While the caller runs transactions alone, the other workers have little or nothing to do.
-    let slept =
-        execution.pending.as_ref().is_some_and(|pending| pending.has_run(execution.frontier));
-    worker_pool.hear(&execution.workload.activity, workers);
+    } = input;
+    // If the caller ran the last transactions alone, the other workers are probably asleep.
+    let is_last_sequential = execution
+        .pending
+        .as_ref()
+        .is_some_and(|pending| pending.has_writes_below(execution.frontier));
+    worker_pool.report_activity(&execution.workload.activity, workers);
     let gas = execution.ledger.gas();
     let block = Arc::clone(&execution.workload.block_context.block);
     let mut output = BlockOutput {
@@ -70,7 +72,7 @@ where
         stats: Stats::new(workers, is_sequential, execution.frontier.0, execution.counters),
         ..BlockOutput::default()
     };
-    effects.split = execution.ledger.output_builder.take_split();
+    effects.outcomes_builder = execution.ledger.output_builder.take_outcomes_builder();
     let mut spent = EvmState::default();
     if failure.is_none() {
         let after = after_transactions(&mut execution, &mut effects, &mut spent);
@@ -97,7 +99,7 @@ where
     let returns_changes = context.extensions.returns_changes();
     drop(context);
     if failure.is_some() {
-        // The committed prefix contains the transactions' changes and no more.
+        // The output of a committed prefix has the changes of its transactions only.
         effects.after.clear();
         effects.increments.clear();
         effects.drained.clear();
@@ -107,24 +109,24 @@ where
     effects.shard_masks = ledger.shard_masks;
     let builder = ledger.output_builder.into_bundle();
     let bundle_shards = workload.block_context.bundle_shards.clone();
-    // No reads follow: from here on, the workers' views no longer share the parent.
+    // No reads follow. Release the workload's reference to the parent.
     drop(workload);
     let parent = effects.parent.take();
-    let input = EndInput {
+    let closing = ClosingInput {
         block,
         effects,
         builder,
         bundle_shards,
         parent,
         reverts: config.reverts,
-        is_sequential: slept,
+        is_sequential: is_last_sequential,
         store,
         spent,
     };
     if returns_changes {
-        (output.bundle, (output.outcomes, output.receipts)) = close(input, worker_pool);
+        (output.bundle, (output.outcomes, output.receipts)) = close(closing, worker_pool);
     } else {
-        empty_store(input.store, worker_pool);
+        empty_store(closing.store, worker_pool);
     }
     match failure {
         None => Ok(output),
@@ -132,8 +134,8 @@ where
     }
 }
 
-/// Runs withdrawals, post-block calls and rewards on the state after the last transaction. Leaves a
-/// journal that is no longer needed in `spent`, because dropping it takes time.
+/// Runs withdrawals, post-block calls and rewards on the state after the last transaction. Moves
+/// the journal, which is then no longer needed, to `spent`, because dropping it takes time.
 fn after_transactions<S: StateSource>(
     execution: &mut BlockExecution<S>,
     effects: &mut BlockEffects,
@@ -146,10 +148,10 @@ fn after_transactions<S: StateSource>(
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
     {
-        let split = &effects.split;
-        let rest = ledger.outcomes.iter().skip(split.end()).flatten().flatten();
-        let rest = rest.flat_map(|output| output.result.logs());
-        push_deposits(&mut deposits, contract, split.logs_with(contract).chain(rest))
+        let outcomes_builder = &effects.outcomes_builder;
+        let later = ledger.outcomes.iter().skip(outcomes_builder.end()).flatten().flatten();
+        let later = later.flat_map(|output| output.result.logs());
+        push_deposits(&mut deposits, contract, outcomes_builder.logs_with(contract).chain(later))
             .map_err(BlockErrorKind::SystemCall)?;
     }
     store.set_frontier(TxIndex(u32::MAX));
@@ -175,18 +177,18 @@ fn after_transactions<S: StateSource>(
         let called = calls.after_transactions(&mut requests).and_then(|()| {
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
-        let (after, left, accessed) = calls.into_parts();
-        effects.after = left;
-        let [_, outside] = &mut effects.outside;
-        *outside = accessed;
+        let (after, changes, accessed) = calls.into_parts();
+        effects.after = changes;
+        let [_, step_accesses] = &mut effects.step_accesses;
+        *step_accesses = accessed;
         let AfterLast { mut unmerged, mut below, refused, .. } = after;
         if let Unmerged::Journal(journal) = &mut unmerged {
             *spent = core::mem::take(&mut journal.state);
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
-                // The calls read a change of a private batch, or asked which transaction wrote a
-                // value, and some writes are still unmerged.
+                // The calls read a change of a private batch, or needed the writer of a value, and
+                // some writes are still unmerged.
                 let (Some(pending), Some(latest)) = (&mut pending, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
@@ -208,13 +210,13 @@ fn after_transactions<S: StateSource>(
     }
 }
 
-/// Reads the accounts that are paid after all calls.
+/// Reads the accounts whose balances change after all calls.
 fn balance_changes<DB: revm::Database>(
     block: &Block,
     calls: &mut SystemCalls<'_, DB>,
     effects: &mut BlockEffects,
 ) -> Result<(), EvmDatabaseError<DB::Error>> {
-    // Withdrawals are paid before the post-block calls, if there are any.
+    // If there are post-block calls, withdrawals are paid before them.
     let paid_first = calls.has_calls_after();
     let mut increments = if paid_first { rewards(block) } else { balance_increments(block) };
     if let Some(dao) = &block.rules.dao_fork {

@@ -1,4 +1,4 @@
-//! The Ethereum layer: runs the transactions of a block with revm on top of the engine.
+//! The Ethereum layer: runs the transactions of a block with revm, on top of the engine.
 //!
 //! ```text
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
@@ -13,7 +13,7 @@
 //! (block access lists), [`exec`] (one run of a transaction), [`plan`] (which strategy runs next),
 //! [`block`] (block-level processing: admission, receipts, system calls), [`bundle`] (state
 //! changes), [`engine`] (the engine's traits). Every other file here drives a block through these
-//! modules and may import them all.
+//! modules and may import all of them.
 
 mod access_list;
 mod after;
@@ -45,7 +45,7 @@ mod worker_pool;
 
 pub use alloy_eip7928::bal::Bal as AccessList;
 #[cfg(feature = "alloy")]
-pub(crate) use bal::apart::GivenList;
+pub(crate) use bal::apart::StepChecker;
 pub use bal::declaration::{Declaration, DeclaredLocation, Undeclared};
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
 #[cfg(feature = "alloy")]
@@ -89,6 +89,6 @@ pub use pull::{BuiltBlock, TransactionPool};
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "testing")]
 pub use virtual_time::{SimulatedExecutor, VirtualRun};
-pub(crate) use worker_pool::{Fewer, Scoped, ThreadPool};
+pub(crate) use worker_pool::{LimitedPool, Scoped, ThreadPool};
 
 pub(crate) use crate::worker::CancellationToken;

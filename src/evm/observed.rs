@@ -1,4 +1,5 @@
-//! An executor that tells an observer what its workers do: the shipped code on real threads.
+//! An executor that reports the actions of its workers to an observer, with the shipped code and
+//! real threads.
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
@@ -15,7 +16,7 @@ use crate::runtime::{CallerStage, Observed, Observer, Seat, Task};
 use crate::worker::Point;
 use std::sync::Arc;
 
-/// An [`Executor`](crate::Executor) whose workers tell an [`Observer`] what they do.
+/// An [`Executor`](crate::Executor) that reports the actions of its workers to an [`Observer`].
 #[derive(Debug)]
 pub struct ObservedExecutor {
     config: Config,
@@ -54,7 +55,7 @@ impl ObservedExecutor {
         };
         let output = execute(&mut self.team, block.into(), AnySource::new(source), options);
         self.team.observer.ends(WorkerId(0));
-        // Late workers still belong to this block.
+        // Workers that finish late still belong to this block.
         self.team.threads.wait_idle();
         output.map_err(BlockError::typed)
     }
@@ -64,7 +65,7 @@ impl ObservedExecutor {
 struct ObservedPool {
     threads: ThreadPool,
     observer: Arc<dyn Observer>,
-    /// What the caller does outside tasks.
+    /// Stage of the caller outside tasks.
     stage: CallerStage,
 }
 
@@ -87,15 +88,15 @@ impl WorkerPool<'static> for ObservedPool {
         self.threads.memory()
     }
 
-    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
-        self.threads.hear(activity, workers);
+    fn report_activity(&mut self, activity: &DatabaseActivity, workers: usize) {
+        self.threads.report_activity(activity, workers);
     }
 
     fn wake(&mut self, workers: usize) {
         self.threads.wake(workers);
     }
 
-    fn begins(&mut self, stage: CallerStage) {
+    fn enter_stage(&mut self, stage: CallerStage) {
         self.stage = stage;
         self.observer.calls(stage);
     }
@@ -125,11 +126,11 @@ fn observed<'a>(seat: Seat<'a>, observer: &'a dyn Observer, worker: WorkerId) ->
     }
 }
 
-/// A task whose workers are observed.
+/// A task that reports its workers to the observer.
 struct ObservedTask {
     task: Arc<dyn Task>,
     observer: Arc<dyn Observer>,
-    /// What a worker does first.
+    /// The first point that a worker passes.
     first: Point,
 }
 
@@ -207,7 +208,7 @@ mod tests {
         let expected = executor.block(payments()).state(state()).execute().expect("valid");
         let seen = Arc::new(Seen::default());
         let mut observed = ObservedExecutor::new(config, seen.clone()).expect("a thread");
-        // A thread that has not begun by the end of a block is left out.
+        // A thread that has not started by the end of a block is not observed, so repeat the block.
         for _ in 0..100 {
             let output = observed.execute(payments(), state()).expect("valid");
             assert_eq!((&output.receipts, &output.bundle), (&expected.receipts, &expected.bundle));

@@ -1,5 +1,5 @@
-//! Steps before the transactions: validation of the block's own access list, pre-block calls, and
-//! reading the beneficiary.
+//! Steps before the transactions: validates the block's own access list, runs the pre-block calls,
+//! and reads the recipients of blind credits.
 
 use super::bal::mismatch::AccessListError;
 use super::bal::prepared_list::PreparedList;
@@ -7,7 +7,7 @@ use super::block::error::{BlockError, BlockErrorKind, BlockPosition};
 use super::block::output::BlockOutput;
 use super::block::system::{SystemCalls, SystemError};
 use super::bundle::block_effects::BlockEffects;
-use super::exec::balances::Moved;
+use super::exec::balances::ChangedBalances;
 use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use super::exec::block_context::BlockContext;
 use super::exec::bundle_shards::BundleShards;
@@ -15,7 +15,7 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::payees::Payees;
 use super::fees::receivers::Receivers;
-use super::plan::often_paid;
+use super::plan::frequent_payees;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
 use crate::panics::caught;
@@ -28,7 +28,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Runs the steps before the transactions. `is_pool`: transactions are added later.
+/// Runs the steps before the transactions. `is_pool`: whether transactions are added later.
 pub(super) fn begin<S: StateSource>(
     block: Arc<Block>,
     is_pool: bool,
@@ -54,7 +54,7 @@ pub(super) fn begin<S: StateSource>(
     Ok((block_context, effects, Arc::new(overlay)))
 }
 
-/// Validates the block's own access list; ignores it where a block is built.
+/// Validates the block's own access list. Ignores it if a block is built.
 fn prepared_list(
     block: &Block,
     config: &Config,
@@ -67,7 +67,7 @@ fn prepared_list(
     Ok(Some(Arc::new(list)))
 }
 
-/// Runs the pre-block calls and reads the beneficiary.
+/// Runs the pre-block calls and reads the recipients of blind credits.
 fn prepare<S: StateSource>(
     block: &Arc<Block>,
     is_pool: bool,
@@ -85,54 +85,55 @@ fn prepare<S: StateSource>(
     let mut block_context = BlockContext {
         block: Arc::clone(block),
         extensions,
-        defers: false,
+        has_blind_rewards: false,
         payees: Payees::default(),
-        defers_surcharge: false,
-        shares: config.engine.share_journals
+        has_blind_surcharges: false,
+        shares_journals: config.engine.share_journals
             && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.engine.cache_keccak,
-        lists: config.access_list,
+        builds_list: config.access_list,
         access_list: list,
         reads_list: false,
         bundle_shards: BundleShards::default(),
         blank: Default::default(),
-        moved: Arc::new(Moved::default()),
+        changed_balances: Arc::new(ChangedBalances::default()),
     };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let overlay = Arc::new(overlay);
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
     let beneficiary = block.env.beneficiary;
-    // A block without transactions does not read it.
+    // A block without transactions does not read the beneficiary.
     let is_paid = is_pool || !block.transactions.is_empty();
-    if is_paid && let Some(info) = look(&mut base, beneficiary) {
-        // EIP-161 deletes a touched empty account together with any storage, so crediting one is
-        // not a plain addition. Once the first transaction has paid, the account is not empty.
-        let stays = effects.receivers.touch_creates || block_context.first_pays(config.engine.mode);
+    if is_paid && let Some(info) = try_read(&mut base, beneficiary) {
+        // EIP-161 deletes a touched empty account together with any storage, so crediting an empty
+        // account is not a plain addition. After the first fee, the account is not empty.
+        let stays =
+            effects.receivers.touch_creates || block_context.first_tx_pays_fee(config.engine.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
         // The beneficiary's balance after each transaction is compared with the list.
-        block_context.defers = !has_list
-            && block_context.extensions.can_defer()
+        block_context.has_blind_rewards = !has_list
+            && block_context.extensions.allows_blind_credits()
             && info.as_ref().is_none_or(is_addition);
         effects.receivers.beneficiary = (beneficiary, info);
     }
     if let Some(surcharge) = &block_context.extensions.surcharge
         && surcharge.receiver() != beneficiary
         && is_paid
-        && let Some(info) = look(&mut base, surcharge.receiver())
+        && let Some(info) = try_read(&mut base, surcharge.receiver())
     {
         let is_addition =
             effects.receivers.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
-        block_context.defers_surcharge = !has_list && is_addition;
+        block_context.has_blind_surcharges = !has_list && is_addition;
         effects.receivers.surcharged = (surcharge.receiver(), info);
     }
-    if config.may_speculate() {
-        find_paid(&block_context, &mut base, effects);
+    if config.may_run_ahead() {
+        read_frequent_payees(&block_context, &mut base, effects);
     }
     let (base, changes) = run_calls(&block_context, base, effects)?;
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));
-    let credited = Some(&effects.receivers.beneficiary).filter(|_| block_context.defers);
+    let credited = Some(&effects.receivers.beneficiary).filter(|_| block_context.has_blind_rewards);
     for (address, info) in credited.into_iter().chain(&effects.receivers.paid) {
         // The pre-block calls may have changed the account.
         let changed = overlay.account(address).map(|account| account.info.as_ref());
@@ -141,31 +142,36 @@ fn prepare<S: StateSource>(
     Ok((block_context, overlay))
 }
 
-/// Reads an account before the block, ahead of any transaction. Errors and panics are ignored here:
-/// a transaction that reads the account meets them again.
-fn look<D: DatabaseRef>(base: &mut BlockBase<D>, address: Address) -> Option<Option<AccountInfo>> {
+/// Reads an account before the block. Ignores errors and panics, because they recur if a
+/// transaction reads the account.
+fn try_read<D: DatabaseRef>(
+    base: &mut BlockBase<D>,
+    address: Address,
+) -> Option<Option<AccountInfo>> {
     caught(|| base.account(address)).ok()?.ok()
 }
 
-/// Reads other accounts that may be credited blindly. Requires that every instruction that reads a
-/// balance announces it, and that accesses are not recorded.
-fn find_paid<D: DatabaseRef>(
+/// Reads further accounts that may receive blind credits: those that are paid often. Does nothing
+/// unless every balance read is announced and accesses are not recorded.
+fn read_frequent_payees<D: DatabaseRef>(
     block_context: &BlockContext,
     base: &mut BlockBase<D>,
     effects: &mut BlockEffects,
 ) {
-    if !block_context.extensions.is_announced() || block_context.records_accesses() {
+    if !block_context.extensions.announces_balance_reads() || block_context.records_accesses() {
         return;
     }
     let known = [block_context.block.env.beneficiary, effects.receivers.surcharged.0];
-    for address in often_paid(&block_context.block).into_iter().filter(|it| !known.contains(it)) {
-        if let Some(info) = look(base, address) {
+    for address in
+        frequent_payees(&block_context.block).into_iter().filter(|it| !known.contains(it))
+    {
+        if let Some(info) = try_read(base, address) {
             effects.receivers.paid.push((address, info));
         }
     }
 }
 
-/// Runs the pre-block calls; returns their changes.
+/// Runs the pre-block calls and returns their changes.
 fn run_calls<D: DatabaseRef>(
     block_context: &BlockContext,
     base: BlockBase<D>,
@@ -183,13 +189,13 @@ fn run_calls<D: DatabaseRef>(
     let (base, before, accessed) = calls.into_parts();
     effects.before = before;
     if let Some(list) = &block_context.access_list
-        && block_context.extensions.compares_surroundings()
+        && block_context.extensions.compares_block_steps()
     {
         let before = list.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
         let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
         before.map_err(wrong)?;
     }
-    let [outside, _] = &mut effects.outside;
-    *outside = accessed;
+    let [step_accesses, _] = &mut effects.step_accesses;
+    *step_accesses = accessed;
     Ok((base, changes))
 }

@@ -1,4 +1,4 @@
-//! Builds a block from a pool that hands out transactions while the block fills.
+//! Builds a block from a pool that provides transactions while the block fills.
 
 use super::block::output::BlockOutput;
 use super::block_execution::BlockExecution;
@@ -11,9 +11,9 @@ use crate::worker::CancellationToken;
 use revm::context::TxEnv;
 use std::sync::Arc;
 
-/// Gas of the cheapest transaction: with less gas left the block is full (EIP-2; from Amsterdam,
-/// EIP-2780 lowers it, by too little to matter here).
-const CHEAPEST: u64 = 21_000;
+/// Gas of the cheapest transaction: with less gas left, the block is full (EIP-2; from Amsterdam,
+/// EIP-2780 lowers it by too little to matter here).
+const MIN_TRANSACTION_GAS: u64 = 21_000;
 
 /// Source of transactions for a block builder.
 ///
@@ -52,12 +52,12 @@ pub struct BuiltBlock {
     pub output: BlockOutput,
 }
 
-/// Pulls a round of transactions from `pool`; returns `false` if there is nothing to run.
+/// Pulls a round of transactions from `pool`. Returns `false` if there is no transaction to run.
 pub(super) fn pull<S: StateSource>(
     execution: &mut BlockExecution<S>,
     pool: &mut dyn TransactionPool,
 ) -> bool {
-    // Drop the ledger's reference, so that the block is extended in place.
+    // Drop the ledger's reference, so that the block can be extended in place.
     execution.ledger.set_block(Arc::default());
     let cancel = execution.workload.cancel.clone();
     let is_cancelled = || cancel.as_ref().is_some_and(CancellationToken::is_cancelled);
@@ -65,11 +65,14 @@ pub(super) fn pull<S: StateSource>(
     let before = block.transactions.len();
     let used = execution.ledger.gas().admitted(block);
     let waiting = block.transactions.iter().skip(execution.frontier.position());
-    let spoken_for = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
-    let mut left = block.env.gas_limit.saturating_sub(spoken_for);
-    while block.transactions.len() - before < BUILD_ROUND && left >= CHEAPEST && !is_cancelled() {
-        let Some(tx) = pool.next(left) else { break };
-        left = left.saturating_sub(tx.gas_limit);
+    let reserved = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
+    let mut gas_left = block.env.gas_limit.saturating_sub(reserved);
+    while block.transactions.len() - before < BUILD_ROUND
+        && gas_left >= MIN_TRANSACTION_GAS
+        && !is_cancelled()
+    {
+        let Some(tx) = pool.next(gas_left) else { break };
+        gas_left = gas_left.saturating_sub(tx.gas_limit);
         block.transactions.push(tx);
     }
     let waiting = block.transactions.len() > execution.frontier.position();
@@ -77,8 +80,8 @@ pub(super) fn pull<S: StateSource>(
     waiting
 }
 
-/// Removes the transactions that have not run from the block.
-pub(super) fn leave_rest<S: StateSource>(execution: &mut BlockExecution<S>) {
+/// Removes from the block the transactions that have not run.
+pub(super) fn drop_unexecuted<S: StateSource>(execution: &mut BlockExecution<S>) {
     let keeps = mutant!(RestOfPoolKept);
     execution.ledger.set_block(Arc::default());
     let block = Arc::make_mut(&mut execution.workload.block_context_mut().block);

@@ -1,4 +1,4 @@
-//! The task of all workers in a segment.
+//! The task that all workers run in a segment.
 
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -8,25 +8,26 @@ use crate::panics::caught;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Shared, work};
 
-/// A segment in progress.
+/// The task of a segment: prefetches, then runs transactions.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
 }
 
 impl<S: StateSource> RunTask<S> {
-    /// Prefetches what the block's access list names, until all of it is read or the block is over,
-    /// if `worker` is one of the prefetching workers.
-    fn read_ahead(&self, worker: WorkerId) {
+    /// Prefetches the accounts and slots in the block's access list, until all are read or the
+    /// segment is over, if `worker` is one that prefetches.
+    fn prefetch(&self, worker: WorkerId) {
         let workload = self.shared.workload();
-        let Some(ahead) = workload.ahead.as_ref().filter(|ahead| ahead.has_reader(worker)) else {
+        let prefetch = workload.prefetch.as_ref();
+        let Some(prefetch) = prefetch.filter(|it| it.is_prefetcher(worker)) else {
             return;
         };
         let Ok(mut base) = workload.base(worker) else { return };
         while !self.shared.is_over()
-            && let Some(item) = ahead.next()
+            && let Some(item) = prefetch.claim()
         {
-            // A transaction that reads the same state meets the database's panic again.
-            if caught(|| base.read_ahead(item)).is_err() {
+            // A panic of the database recurs if a transaction reads the same state.
+            if caught(|| base.prefetch(item)).is_err() {
                 return;
             }
         }
@@ -35,7 +36,7 @@ impl<S: StateSource> RunTask<S> {
 
 impl<S: StateSource> Task for RunTask<S> {
     fn run(&self, worker: WorkerId, seat: Seat<'_>) {
-        self.read_ahead(worker);
+        self.prefetch(worker);
         match seat {
             Seat::Thread(threads) => work(&self.shared, worker, threads),
             #[cfg(feature = "testing")]

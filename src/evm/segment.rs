@@ -1,6 +1,6 @@
 //! Runs a segment: prepares store and bundle, dispatches by strategy, and collects the results.
 
-use super::bal::ahead::Ahead;
+use super::bal::ahead::Prefetch;
 use super::block::committed::OnCommit;
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
@@ -12,7 +12,7 @@ use super::plan::chooser::StrategyChooser;
 use super::plan::progress::is_mostly_access;
 use super::plan::{Reason, Strategy};
 use super::run_task::RunTask;
-use super::straight::run_straight;
+use super::straight::run_sequential;
 use super::worker_pool::{WorkerPool, empty_store};
 use crate::config::{Config, Forced, Policy};
 use crate::ids::{Chunk, TxIndex, WorkerId};
@@ -27,16 +27,16 @@ use core::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// How transactions are divided among workers.
-enum How {
-    /// In chunks whose writes others may read before they commit. `predicts`: transactions wait for
-    /// their predicted dependencies.
+enum Division {
+    /// In chunks, whose writes other workers may read before they commit. `predicts`: whether
+    /// dependencies are predicted from calls.
     Published { predicts: bool },
-    /// In these private batches, up to the first one that must not commit as a whole.
+    /// In these private batches, up to the first one that cannot commit as a whole.
     Private(Vec<Chunk>),
 }
 
-/// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
-/// first.
+/// Prepares a segment: the bundle that grows meanwhile, the store, and the transactions that start
+/// before their turn.
 pub(super) fn begin<'env, S: StateSource + 'env>(
     execution: &mut BlockExecution<S>,
     worker_pool: &mut impl WorkerPool<'env>,
@@ -48,24 +48,24 @@ pub(super) fn begin<'env, S: StateSource + 'env>(
     let features = &chooser.features;
     let all = execution.workload.block_context.block.transactions.len();
     let first = execution.frontier.position();
-    let is_most_left = first == 0 || execution.left(all) > all / 2;
-    match features.makes_bundle(choice) {
+    let covers_most = first == 0 || execution.uncommitted(all) > all / 2;
+    match features.builds_bundle(choice) {
         Some(true)
-            if is_most_left
+            if covers_most
                 && execution.workload.block_context.extensions.returns_changes()
                 && execution.ledger.output_builder.may_begin(first) =>
         {
             bundle_thread::begin(execution, effects, config);
         }
-        // All workers build the bundle at the end.
-        Some(false) => execution.ledger.output_builder.give_up_bundle(),
+        // All workers build the bundle at the end of the block.
+        Some(false) => execution.ledger.output_builder.drop_bundle(),
         _ => {}
     }
     if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
         let room = if features.setting.is_pool { BUILD_ROUND } else { all };
         let rules = &execution.workload.block_context.block.rules;
         // A sequential segment up to the end of the block can use the empty store.
-        if !choice.is_rest {
+        if !choice.runs_to_end {
             execution.store = Arc::new(empty_store(worker_pool, config, rules, room));
         }
         if !mutant!(NewStoreUntold) {
@@ -95,37 +95,37 @@ pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
 ) -> SegmentEnd<S> {
     let Choice { end, shortest, .. } = *choice;
     match choice.strategy {
-        // A policy that alternates uses the bundle thread for the shortest segments, too.
-        Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
+        // The alternating policy uses the bundle thread for every sequential segment, for tests.
+        Strategy::Sequential if choice.runs_to_end || choice.reason == Reason::Policy => {
             bundle_thread::run(execution, end, worker_pool, |execution| {
-                run_straight(execution, end, config, on_commit)
+                run_sequential(execution, end, config, on_commit)
             })
         }
-        Strategy::Sequential => run_straight(execution, end, config, on_commit),
-        // With one worker or one transaction left, nothing can run ahead of the commit. A forced
-        // policy speculates all the same, for tests.
+        Strategy::Sequential => run_sequential(execution, end, config, on_commit),
+        // With one worker, or one transaction left, no run can be speculative. A forced policy
+        // speculates nevertheless, for tests.
         Strategy::Speculative
             if config.policy != Policy::Forced(Forced::Speculative)
-                && (worker_pool.workers() == 1 || execution.left(end) < 2) =>
+                && (worker_pool.workers() == 1 || execution.uncommitted(end) < 2) =>
         {
-            run_straight(execution, end, config, on_commit)
+            run_sequential(execution, end, config, on_commit)
         }
         Strategy::Speculative => {
-            // A policy that alternates has every kind of speculation.
+            // The alternating policy uses every kind of speculation.
             let alternates = config.policy == Policy::Forced(Forced::Alternate);
             let predicts = choice.predicts() || alternates;
-            let how = How::Published { predicts };
-            run_shared(execution, end, worker_pool, config, on_commit, how)
+            let division = Division::Published { predicts };
+            run_on_workers(execution, end, worker_pool, config, on_commit, division)
         }
         Strategy::ContiguousBatches | Strategy::AccessList => {
-            run_contiguous(execution, end, worker_pool, config, on_commit, shortest)
+            run_batches(execution, end, worker_pool, config, on_commit, shortest)
         }
     }
 }
 
 /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
-/// transactions, up to the first batch that must not commit as a whole.
-fn run_contiguous<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
+/// transactions, up to the first batch that cannot commit as a whole.
+fn run_batches<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     execution: &mut BlockExecution<S>,
     end: usize,
     worker_pool: &mut C,
@@ -134,49 +134,49 @@ fn run_contiguous<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     shortest: usize,
 ) -> SegmentEnd<S> {
     execution.ledger.catch_up();
-    share_reads(execution, worker_pool, config);
-    let at = |place: usize| TxIndex(u32::try_from(place).unwrap_or(u32::MAX));
-    let batch = |range: Range<usize>| Chunk { first: at(range.start), end: at(range.end) };
+    set_up_prefetch(execution, worker_pool, config);
+    let tx = |index: usize| TxIndex(u32::try_from(index).unwrap_or(u32::MAX));
+    let batch = |range: Range<usize>| Chunk { first: tx(range.start), end: tx(range.end) };
     let ranges = cut(execution.frontier.position()..end, worker_pool.workers(), shortest);
     let batches = ranges.into_iter().map(batch).collect();
-    run_shared(execution, end, worker_pool, config, on_commit, How::Private(batches))
+    run_on_workers(execution, end, worker_pool, config, on_commit, Division::Private(batches))
 }
 
-/// With slow storage, lets the extra workers prefetch the state that the block's access list
-/// names, and shares it among the pool's workers.
-fn share_reads<'env, S: StateSource + 'env>(
+/// On slow storage, sets up the prefetch of the accounts and slots in the block's access list by
+/// the extra workers.
+fn set_up_prefetch<'env, S: StateSource + 'env>(
     execution: &mut BlockExecution<S>,
     worker_pool: &impl WorkerPool<'env>,
     config: &Config,
 ) {
     let usual = usize::from(config.workers.get());
-    let is_of_use = worker_pool.is_wide()
+    let has_prefetchers = worker_pool.is_wide()
         && worker_pool.workers() > usual
-        && execution.workload.ahead.is_none();
+        && execution.workload.prefetch.is_none();
     let block_context = &execution.workload.block_context;
     let is_seeded = mutant!(NothingReadAhead);
-    if let Some(list) = block_context.list_to_read().filter(|_| is_of_use && !is_seeded) {
-        let ahead = Ahead::new(list.list(), WorkerId(config.workers.get()));
-        execution.workload.ahead = Some(Arc::new(ahead));
+    if let Some(list) = block_context.readable_list().filter(|_| has_prefetchers && !is_seeded) {
+        let prefetch = Prefetch::new(list.list(), WorkerId(config.workers.get()));
+        execution.workload.prefetch = Some(Arc::new(prefetch));
     }
 }
 
 /// Runs the transactions below `end` on the pool's workers, including the caller, until all have
 /// run or the segment ends early.
-fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
+fn run_on_workers<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     execution: &mut BlockExecution<S>,
     end: usize,
     worker_pool: &mut C,
     config: &Config,
     on_commit: Option<OnCommit<'_>>,
-    how: How,
+    division: Division,
 ) -> SegmentEnd<S> {
-    let left = execution.left(end);
-    let workers = if left < 2 { 1 } else { worker_pool.workers() };
-    // Sending never blocks: each outcome is sent once.
-    let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
+    let uncommitted = execution.uncommitted(end);
+    let workers = if uncommitted < 2 { 1 } else { worker_pool.workers() };
+    // The channel has room for every outcome, so sending never blocks.
+    let (sender, stream) = bounded(if on_commit.is_some() { uncommitted.max(1) } else { 1 });
     execution.ledger.stream_to(on_commit.is_some().then_some(sender));
-    let task = Arc::new(create_task(execution, end, worker_pool, config, how));
+    let task = Arc::new(create_task(execution, end, worker_pool, config, division));
     let mut panicked = None;
     let mut ended = false;
     let own = |seat: Seat<'_>| match on_commit {
@@ -207,8 +207,8 @@ fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     let Some(end) = task.shared.end() else {
         unreachable!("only the caller takes the end of the block")
     };
-    // Other workers may still hold the task, but nothing in it is needed.
-    execution.after(end, ended)
+    // Other workers may still hold the task, but its contents are no longer needed.
+    execution.end_segment(end, ended)
 }
 
 /// Creates the task that all workers run.
@@ -217,10 +217,10 @@ fn create_task<'env, S: StateSource + 'env>(
     end: usize,
     worker_pool: &impl WorkerPool<'env>,
     config: &Config,
-    how: How,
+    division: Division,
 ) -> RunTask<S> {
-    let setup = match how {
-        How::Published { predicts } => {
+    let setup = match division {
+        Division::Published { predicts } => {
             let waste = match config.policy {
                 Policy::Forced(Forced::Alternate) => Some(Waste::AFTER_TWO),
                 _ => (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers())),
@@ -232,7 +232,9 @@ fn create_task<'env, S: StateSource + 'env>(
             execution.ledger.trial = trial;
             execution.set_up(end, config, worker_pool.workers(), waste, predicts)
         }
-        How::Private(batches) => execution.set_up_private(config, worker_pool.workers(), batches),
+        Division::Private(batches) => {
+            execution.set_up_private(config, worker_pool.workers(), batches)
+        }
     };
     let is_unheard = mutant!(TokenUnheard);
     let token = execution.workload.cancel.clone().filter(|_| !is_unheard);

@@ -1,5 +1,5 @@
-//! Executes blocks in the simulated runtime: the Ethereum layer as shipped, one step at a time, in
-//! an order given by a seed.
+//! Executes blocks in the simulated runtime: the shipped Ethereum layer, one step at a time, in an
+//! order given by a seed.
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
@@ -17,7 +17,7 @@ use super::exec::machine::EvmMachine;
 use super::exec::rejection::Rejection;
 use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
-use super::finish::{Surroundings, finish};
+use super::finish::{FinishInput, finish};
 use super::plan::chooser::HasRun;
 use super::plan::{Reason, Segment, Strategy};
 use super::prepare::begin;
@@ -120,7 +120,7 @@ fn run(
     let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
-    let failure = execution.after(end.into(), false).failure;
+    let failure = execution.end_segment(end.into(), false).failure;
     let segments = vec![Segment {
         first: 0,
         end: execution.frontier.0,
@@ -128,9 +128,9 @@ fn run(
         reason: Reason::Default,
     }];
     let ran = HasRun { segments, workers: workers.get().into(), is_sequential: false };
-    // The bundle is built without the engine: there is nothing to interleave.
-    let rest = Surroundings { effects, config: *config, ran, replay: None };
-    let result = finish(&mut Scoped(workers), execution, failure, rest);
+    // The bundle is built without the engine, so there are no steps to interleave.
+    let input = FinishInput { effects, config: *config, ran, replay: None };
+    let result = finish(&mut Scoped(workers), execution, failure, input);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
 }
 
@@ -141,8 +141,8 @@ impl<E> SimulatedBlock<E> {
 }
 
 /// A workload whose write sets are sorted by location. Without a shared journal, revm returns
-/// changes in the order of a hash map, which differs from run to run, while a seed must replay what
-/// is published between two reads.
+/// changes in the order of a hash map, which differs from run to run, but a seed must reproduce the
+/// order of all publications.
 struct Ordered<S>(Arc<EvmWorkload<S>>);
 
 impl<S: StateSource> Workload for Ordered<S> {

@@ -10,7 +10,7 @@ use super::engine::batches::SegmentSetting;
 use super::engine::sequential::SequentialRunner;
 use super::exec::base::{DbError, StateSource};
 use super::exec::rejection::Rejection;
-use super::plan::longest::Seen;
+use super::plan::longest::LongRuns;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex};
 use crate::panics::{Payload, caught};
@@ -22,16 +22,16 @@ use core::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Runs and commits the uncommitted transactions below `end`, up to the first one that ends the
-/// block. Its error is final, because everything below it is.
-pub(super) fn run_straight<S: StateSource>(
+/// block. Its error is final, because everything below it is final.
+pub(super) fn run_sequential<S: StateSource>(
     execution: &mut BlockExecution<S>,
     end: usize,
     config: &Config,
     on_commit: Option<OnCommit<'_>>,
 ) -> SegmentEnd<S> {
-    execution.take_over_batches();
+    execution.merge_batches();
     let all = execution.workload.block_context.block.transactions.len();
-    // A caller that streams commits receives each one before the next transaction runs.
+    // A caller that streams commits receives each commit before the next transaction runs.
     let stride = if on_commit.is_some() { 1 } else { execution.stride() };
     let mut listener = on_commit.map(|on_commit| {
         let (sender, commits) = bounded(1);
@@ -45,19 +45,19 @@ pub(super) fn run_straight<S: StateSource>(
     let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
     let store = Arc::clone(&execution.store);
     let has_bundle_thread = execution.ledger.feed.is_some();
-    let make = || workload.sequential(&store, has_bundle_thread);
+    let open_runner = || workload.sequential(&store, has_bundle_thread);
     let mut machine = None;
     let mut ended = None;
     while ended.is_none() && execution.frontier < end {
         let first = execution.frontier;
         let txs = Chunk { first, end: TxIndex(first.0.saturating_add(stride)).min(end) };
-        ended = match open(&mut machine, make) {
+        ended = match open(&mut machine, open_runner) {
             Ok(machine) => run_range(execution, machine, txs, config, is_cancelled),
             Err(_) if is_cancelled() => Some(EarlyEnd::Cancelled),
             Err(why) => without_state(execution, why, config),
         };
         if let Some(listener) = &mut listener {
-            listener.hear();
+            listener.deliver();
             if listener.ended.is_some() {
                 ended = Some(EarlyEnd::Cancelled);
             }
@@ -65,11 +65,11 @@ pub(super) fn run_straight<S: StateSource>(
     }
     execution.ledger.stream_to(None);
     let panicked = match listener.and_then(|listener| listener.ended) {
-        Some(Ended::Panicked(payload)) => Some(payload),
-        Some(Ended::Broke) | None => None,
+        Some(ListenerEnd::Panicked(payload)) => Some(payload),
+        Some(ListenerEnd::Stopped) | None => None,
     };
     if panicked.is_some() || matches!(ended, Some(EarlyEnd::NoRoom(_) | EarlyEnd::NoResult(_))) {
-        // Ends the worker that builds the bundle, even if a panic is resumed here.
+        // End the worker that builds the bundle, even if a panic is resumed here.
         execution.ledger.feed = None;
     }
     if let Some(payload) = panicked {
@@ -77,7 +77,11 @@ pub(super) fn run_straight<S: StateSource>(
     }
     let failure = ended.and_then(|ended| ended.cause(execution.frontier, all));
     let long = core::mem::take(&mut execution.ledger.long);
-    SegmentEnd { failure, seen: Seen { long, ..Seen::default() }, ..SegmentEnd::default() }
+    SegmentEnd {
+        failure,
+        long_runs: LongRuns { long, ..LongRuns::default() },
+        ..SegmentEnd::default()
+    }
 }
 
 /// Why a sequential segment ends early.
@@ -98,7 +102,7 @@ impl<S: StateSource> EarlyEnd<S> {
                 cause(frontier, Some(halt), Some(NoResult::Rejected(reason)), None)
             }
             Self::NoResult(why) => {
-                // The kind of failure is for the protocol.
+                // Only the protocol uses the kind of failure.
                 let halt = Halt::Failed(frontier, protocol::Failure::Fatal);
                 cause(frontier, Some(halt), Some(why), None)
             }
@@ -106,46 +110,47 @@ impl<S: StateSource> EarlyEnd<S> {
     }
 }
 
-/// The caller's callback, which hears of each commit.
+/// The caller's callback, with the commits to pass to it.
 struct Listener<'c> {
     commits: Receiver<Committed>,
     on_commit: OnCommit<'c>,
-    ended: Option<Ended>,
+    ended: Option<ListenerEnd>,
 }
 
-/// How the callback has ended the block.
-enum Ended {
-    Broke,
+/// How the callback ended the block.
+enum ListenerEnd {
+    Stopped,
     Panicked(Payload),
 }
 
 impl Listener<'_> {
-    fn hear(&mut self) {
+    /// Passes all new commits to the callback, unless it has ended the block.
+    fn deliver(&mut self) {
         while self.ended.is_none()
             && let Ok(committed) = self.commits.try_recv()
         {
             self.ended = match caught(|| (self.on_commit)(committed)) {
                 Ok(ControlFlow::Continue(())) => None,
-                Ok(ControlFlow::Break(())) => Some(Ended::Broke),
-                Err(payload) => Some(Ended::Panicked(payload)),
+                Ok(ControlFlow::Break(())) => Some(ListenerEnd::Stopped),
+                Err(payload) => Some(ListenerEnd::Panicked(payload)),
             };
         }
     }
 }
 
-/// Opens the state, unless it is open already.
+/// Opens the state, unless it is already open.
 fn open<M, E>(
     machine: &mut Option<M>,
-    make: impl FnOnce() -> Result<M, E>,
+    open_runner: impl FnOnce() -> Result<M, E>,
 ) -> Result<&mut M, NoResult<Rejection, E>> {
     let opened = match machine.take() {
         Some(machine) => machine,
-        None => caught(make).map_err(NoResult::Panicked)?.map_err(NoResult::base)?,
+        None => caught(open_runner).map_err(NoResult::Panicked)?.map_err(NoResult::base)?,
     };
     Ok(machine.insert(opened))
 }
 
-/// Runs `txs` and commits those that have a result.
+/// Runs `txs` and commits the transactions that have a result.
 fn run_range<S: StateSource>(
     execution: &mut BlockExecution<S>,
     machine: &mut SequentialRunner<'_, S::State>,
@@ -158,7 +163,7 @@ fn run_range<S: StateSource>(
     let mut run = machine.begin(txs, pending.take(), ledger.gas());
     let ended = {
         let _span = span!(TRACE, "batch", first = txs.first.0, end = txs.end.0);
-        let one = |tx: TxIndex| {
+        let run_one = |tx: TxIndex| {
             if is_cancelled() {
                 return Err(EarlyEnd::Cancelled);
             }
@@ -180,10 +185,10 @@ fn run_range<S: StateSource>(
             machine.skip(tx, reason, &mut run);
             Ok(())
         };
-        txs.indices().try_for_each(one)
+        txs.indices().try_for_each(run_one)
     };
-    let (group, rest) = machine.end(run);
-    *pending = Some(rest);
+    let (group, writes) = machine.end(run);
+    *pending = Some(writes);
     counters.protocol.reports += 1;
     if let Some((txs, group)) = group {
         let _span = span!(TRACE, "commit", first = txs.first.0, end = txs.end.0);
@@ -196,8 +201,8 @@ fn run_range<S: StateSource>(
     Some(ended)
 }
 
-/// Handles the transaction at the frontier if the state cannot be opened. One that does not fit into
-/// the block needs no state.
+/// Handles the transaction at the frontier if the state cannot be opened. A transaction that does
+/// not fit into the block needs no state.
 fn without_state<S: StateSource>(
     execution: &mut BlockExecution<S>,
     why: NoResult<Rejection, DbError<S>>,

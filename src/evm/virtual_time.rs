@@ -1,4 +1,4 @@
-//! An executor on fibers: everything that ships, from the pre-block calls to the bundle, one step
+//! An executor on fibers: runs the shipped code, from the pre-block calls to the bundle, one step
 //! at a time on the calling thread, in an order given by a seed or a clock.
 
 use super::block::error::BlockError;
@@ -18,14 +18,14 @@ use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-/// Workers on fibers, with the same memory between blocks as persistent threads.
+/// Workers on fibers. Like persistent threads, they keep memory between blocks.
 #[derive(Debug)]
 struct FiberPool {
     fibers: Fibers,
     memory: Memory,
 }
 
-/// Panic payload for a task on fibers that does not terminate.
+/// Panic payload of a task on fibers that does not terminate.
 struct Endless(SimulationError);
 
 impl WorkerPool<'static> for FiberPool {

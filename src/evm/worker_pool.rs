@@ -12,15 +12,15 @@ use crate::runtime::{CallerStage, Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Number of transactions whose changes a worker folds, unless it is preempted, within one wait for
-/// a message.
-pub(super) const IN_TIME: usize = 500;
+/// Number of transactions whose changes a worker folds within one wait for a message, unless it is
+/// preempted.
+pub(super) const TRANSACTIONS_PER_WAIT: usize = 500;
 
 /// An empty store whose memory is reused by the next block.
 #[derive(Debug)]
 pub(crate) struct EmptyStore(pub(super) Store<EvmLocation>);
 
-/// What is kept from block to block.
+/// State that a pool keeps from block to block.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     store: Option<EmptyStore>,
@@ -39,11 +39,11 @@ pub(crate) trait WorkerPool<'env> {
 
     /// Reports the database activity of a block on `workers` workers, which may change the number
     /// of workers.
-    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
+    fn report_activity(&mut self, activity: &DatabaseActivity, workers: usize) {
         let _ = (activity, workers);
     }
 
-    /// State kept from block to block, if any.
+    /// State kept from block to block, if the pool keeps any.
     fn memory(&mut self) -> Option<&mut Memory> {
         None
     }
@@ -53,7 +53,7 @@ pub(crate) trait WorkerPool<'env> {
         self.memory().map(|memory| &mut memory.feedback)
     }
 
-    /// Takes the store left by an earlier block, if there is one.
+    /// Takes the store of an earlier block, if one is kept.
     fn take_store(&mut self) -> Option<EmptyStore> {
         self.memory()?.store.take()
     }
@@ -61,14 +61,14 @@ pub(crate) trait WorkerPool<'env> {
     /// Keeps a store for the next block.
     fn keep_store(&mut self, store: EmptyStore) {
         if let Some(memory) = self.memory() {
-            // A block that ran sequentially took no store from here, and its own has no memory
+            // Keep the older store: a sequential block has not taken it, and its own has no memory
             // worth keeping.
             memory.store.get_or_insert(store);
         }
     }
 
-    /// Called when the caller begins a stage. Pools that are not observed ignore it.
-    fn begins(&mut self, stage: CallerStage) {
+    /// Called when the calling thread begins a stage. Only observed pools use it.
+    fn enter_stage(&mut self, stage: CallerStage) {
         let _ = stage;
     }
 
@@ -78,7 +78,7 @@ pub(crate) trait WorkerPool<'env> {
     }
 
     /// Runs `task` on all other workers and `own` on this thread, and returns when `own` returns. A
-    /// worker that has not started by then is left out; one that has may still hold the task.
+    /// worker that has not started by then does not run the task; others may still hold it.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         self.run_on(self.workers(), task, own)
     }
@@ -92,31 +92,31 @@ pub(crate) trait WorkerPool<'env> {
     ) -> R;
 }
 
-/// A view of a pool with at most `most` workers; the others are not woken.
-pub(crate) struct Fewer<'c, C> {
+/// A view of a pool with at most `max_workers` workers; the others are not woken.
+pub(crate) struct LimitedPool<'c, C> {
     pub(crate) worker_pool: &'c mut C,
-    pub(crate) most: usize,
+    pub(crate) max_workers: usize,
 }
 
-impl<'env, C: WorkerPool<'env>> WorkerPool<'env> for Fewer<'_, C> {
+impl<'env, C: WorkerPool<'env>> WorkerPool<'env> for LimitedPool<'_, C> {
     fn workers(&self) -> usize {
-        self.worker_pool.workers().min(self.most).max(1)
+        self.worker_pool.workers().min(self.max_workers).max(1)
     }
 
     fn is_wide(&self) -> bool {
         self.worker_pool.is_wide()
     }
 
-    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
-        self.worker_pool.hear(activity, workers);
+    fn report_activity(&mut self, activity: &DatabaseActivity, workers: usize) {
+        self.worker_pool.report_activity(activity, workers);
     }
 
     fn memory(&mut self) -> Option<&mut Memory> {
         self.worker_pool.memory()
     }
 
-    fn begins(&mut self, stage: CallerStage) {
-        self.worker_pool.begins(stage);
+    fn enter_stage(&mut self, stage: CallerStage) {
+        self.worker_pool.enter_stage(stage);
     }
 
     fn wake(&mut self, workers: usize) {
@@ -141,7 +141,7 @@ pub(crate) struct ThreadPool {
     usual: Pool,
     /// Started on first use.
     wide: Option<Pool>,
-    most: u16,
+    max_workers: u16,
     is_wide: bool,
     spreads: bool,
     memory: Memory,
@@ -153,18 +153,18 @@ fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
 }
 
 impl ThreadPool {
-    /// Creates a pool for `workers` workers, or `most` when storage is slow. If `spreads` is set,
-    /// threads avoid the caller's processor.
+    /// Creates a pool for `workers` workers, or `max_workers` if storage is slow. If `spreads` is
+    /// set, threads avoid the caller's processor.
     ///
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
-    pub(crate) fn new(workers: u16, most: u16, spreads: bool) -> std::io::Result<Self> {
+    pub(crate) fn new(workers: u16, max_workers: u16, spreads: bool) -> std::io::Result<Self> {
         let usual = pool(workers, spreads)?;
         let memory = Memory::default();
-        Ok(Self { usual, wide: None, most, is_wide: false, spreads, memory })
+        Ok(Self { usual, wide: None, max_workers, is_wide: false, spreads, memory })
     }
 
-    /// Creates the pool that `config`, whose values are within their bounds, asks for.
+    /// Creates the pool for `config`, whose values must be within their bounds.
     ///
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
@@ -172,7 +172,7 @@ impl ThreadPool {
         Self::new(config.workers.get(), config.slow_storage_workers(), config.engine.spread_workers)
     }
 
-    /// Waits until no thread holds any part of a block.
+    /// Waits until no thread holds a part of a block.
     pub(crate) fn wait_idle(&self) {
         core::iter::once(&self.usual).chain(&self.wide).for_each(Pool::wait_idle);
     }
@@ -191,16 +191,16 @@ impl WorkerPool<'static> for ThreadPool {
         self.is_wide
     }
 
-    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
+    fn report_activity(&mut self, activity: &DatabaseActivity, workers: usize) {
         if workers < 2 {
             // A single worker is always inside the database when it samples, which shows nothing.
             return;
         }
         let usual = workers.min(self.usual.workers());
         let Some(is_slow) = activity.is_slow(usual) else { return };
-        if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
+        if is_slow && self.wide.is_none() && usize::from(self.max_workers) > self.usual.workers() {
             // Without the additional threads, blocks are slower but correct.
-            self.wide = pool(self.most, self.spreads).ok();
+            self.wide = pool(self.max_workers, self.spreads).ok();
         }
         self.is_wide = is_slow && self.wide.is_some();
     }
@@ -228,7 +228,7 @@ impl WorkerPool<'static> for ThreadPool {
 /// A seat for a worker that no other worker ever wakes.
 pub(super) const BLOCKING: Seat<'static> = Seat::Thread(&Threads::BLOCKING);
 
-/// Threads that start and end with each task, so the task may borrow.
+/// Threads that start and end with each task, so that the task may borrow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scoped(pub(crate) NonZeroU16);
 
@@ -250,7 +250,7 @@ impl<'env> WorkerPool<'env> for Scoped {
                     task.run(WorkerId(worker), BLOCKING);
                     drop(task);
                 });
-                // Fewer threads are slower but correct: the block needs only the caller.
+                // Fewer threads are slower but correct: the calling thread suffices.
                 let _ = std::thread::Builder::new()
                     .name(format!("braid-scoped-{worker}"))
                     .spawn_scoped(scope, body);
@@ -260,7 +260,7 @@ impl<'env> WorkerPool<'env> for Scoped {
     }
 }
 
-/// Locations of a plain transfer; the store grows if there are more.
+/// Number of locations of a plain transfer; the store grows if there are more.
 const LOCATIONS_PER_TRANSACTION: usize = 4;
 
 /// Returns an empty store for a block of about `transactions` transactions under `rules`.
@@ -275,9 +275,8 @@ pub(super) fn empty_store<'env>(
         worker_pool.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
     let store = store
         .unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions));
-    // With slow storage, a worker that waits for a predicted write would prefetch nothing in the
-    // meantime. With declared accesses, every dependency is known, and a prediction could only be
-    // wrong.
+    // On slow storage, a worker that waits for a predicted write would not fetch values meanwhile.
+    // With declared accesses, every dependency is known, and a prediction could only be wrong.
     let predicts = !worker_pool.is_wide() && !rules.declared_accesses;
     store.with_workers(if predicts { worker_pool.workers() } else { 0 })
 }

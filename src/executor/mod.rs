@@ -11,8 +11,8 @@ pub use request::{BlockRequest, NoState};
 use crate::config::Config;
 use crate::evm::{
     AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Extensions,
-    Fewer, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool, build,
-    execute,
+    LimitedPool, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool,
+    build, execute,
 };
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -67,8 +67,8 @@ impl Executor {
     /// with the transactions only.
     #[cfg(feature = "alloy")]
     #[must_use]
-    pub(crate) const fn without_surrounding_calls(mut self) -> Self {
-        self.extensions.is_surrounded = true;
+    pub(crate) const fn with_surroundings_apart(mut self) -> Self {
+        self.extensions.has_external_steps = true;
         self
     }
 
@@ -101,10 +101,14 @@ impl Executor {
         source: AnySource<'static>,
         parts: RequestParts<'_>,
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
-        let most = parts.max_workers;
-        let options = self.options(parts);
-        let mut workers = Fewer { worker_pool: &mut self.threads, most };
-        execute(&mut workers, block, source, options)
+        let most = around.most;
+        let options = self.options(around);
+        execute(
+            &mut LimitedPool { worker_pool: &mut self.threads, max_workers: most },
+            block,
+            source,
+            options,
+        )
     }
 
     fn run_build(
@@ -114,10 +118,15 @@ impl Executor {
         pool: &mut dyn TransactionPool,
         parts: RequestParts<'_>,
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
-        let most = parts.max_workers;
-        let options = self.options(parts);
-        let mut workers = Fewer { worker_pool: &mut self.threads, most };
-        build(&mut workers, template, source, pool, options)
+        let most = around.most;
+        let options = self.options(around);
+        build(
+            &mut LimitedPool { worker_pool: &mut self.threads, max_workers: most },
+            template,
+            source,
+            pool,
+            options,
+        )
     }
 
     fn options<'f>(&self, parts: RequestParts<'f>) -> Options<'f> {

@@ -1,4 +1,4 @@
-//! Accesses of one transaction: what it read, and the values it wrote.
+//! Accesses of one transaction: the accounts and slots that it read, and the values that it wrote.
 
 #[cfg(feature = "alloy")]
 use super::changes::at_index;
@@ -12,12 +12,12 @@ use revm::state::{Account, AccountInfo, EvmStorageSlot};
 /// Index into [`Accesses::accounts`].
 pub(super) type AccountIndex = u32;
 
-/// Number of most recent accounts searched for the account of a slot. More than one, because calls
-/// leave a contract and return to it.
-const FEW: usize = 4;
+/// Number of most recent accounts that are searched for the account of a slot. More than one,
+/// because calls leave a contract and return to it.
+const RECENT_ACCOUNTS: usize = 4;
 
-/// Accounts and slots that a transaction accessed, each at least once, with its final values where
-/// they differ from the values before. Kept until the block ends, so their size matters.
+/// The accounts and slots that a transaction accessed, each at least once, with their final values
+/// if they have changed. Kept until the block ends, so size matters.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Accesses {
     pub(super) accounts: Vec<Address>,
@@ -26,7 +26,7 @@ pub(in crate::evm) struct Accesses {
     pub(super) codes: Vec<(AccountIndex, Bytes)>,
     pub(super) reads: Vec<(AccountIndex, U256)>,
     pub(super) writes: Vec<(AccountIndex, U256, U256)>,
-    /// Wei credited blindly to the beneficiary and to the surcharge receiver. The receiver counts
+    /// Blind credits to the beneficiary and to the surcharge receiver, in wei. The recipient counts
     /// as accessed even if the credit is zero.
     pub(super) credits: [Option<U256>; 2],
 }
@@ -52,27 +52,27 @@ impl AccessRecords {
     }
 }
 
-/// The compared fields of an account, as they were before the transaction.
+/// The fields of an account that access lists contain; the code by its hash.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Original {
+pub(super) struct AccountFields {
     pub(super) balance: U256,
     nonce: u64,
     code_hash: B256,
 }
 
-impl Default for Original {
+impl Default for AccountFields {
     fn default() -> Self {
         Self { balance: U256::ZERO, nonce: 0, code_hash: KECCAK256_EMPTY }
     }
 }
 
-impl Original {
+impl AccountFields {
     pub(super) const fn of(info: &AccountInfo) -> Self {
         Self { balance: info.balance, nonce: info.nonce, code_hash: info.code_hash }
     }
 
     /// Fields of `account` before the transaction that left it in this state.
-    pub(super) fn at(account: &Account) -> Self {
+    pub(super) fn before(account: &Account) -> Self {
         match account.is_changed() {
             true => Self::of(&account.original_info()),
             false => Self::of(&account.info),
@@ -81,8 +81,8 @@ impl Original {
 }
 
 impl Accesses {
-    /// Clears the accesses and keeps the allocations.
-    pub(super) fn restart(&mut self) {
+    /// Clears the accesses but keeps the allocations.
+    pub(super) fn clear(&mut self) {
         let Self { accounts, balances, nonces, codes, reads, writes, credits } = self;
         accounts.clear();
         balances.clear();
@@ -93,29 +93,29 @@ impl Accesses {
         *credits = Default::default();
     }
 
-    fn next_place(&self) -> AccountIndex {
+    fn next_index(&self) -> AccountIndex {
         AccountIndex::try_from(self.accounts.len()).unwrap_or(AccountIndex::MAX)
     }
 
-    /// Index of an account that was probably added among the last.
-    fn place_of_last(&mut self, address: Address) -> AccountIndex {
-        let mut last = self.accounts.iter().rev().take(FEW);
+    /// Index of an account that was probably added recently.
+    fn recent_index(&mut self, address: Address) -> AccountIndex {
+        let mut last = self.accounts.iter().rev().take(RECENT_ACCOUNTS);
         if let Some(back) = last.position(|account| *account == address) {
             return AccountIndex::try_from(self.accounts.len() - 1 - back)
                 .unwrap_or(AccountIndex::MAX);
         }
         // Adding the account again is cheaper than a longer search.
-        let place = self.next_place();
+        let account_index = self.next_index();
         self.accounts.push(address);
-        place
+        account_index
     }
 
-    /// Accesses of a transaction, or of a system call, that had a journal `state` of its own.
+    /// Accesses of a transaction or system call whose own journal ended with `state`.
     #[cfg(feature = "alloy")]
     pub(in crate::evm) fn of_state(state: &revm::state::EvmState) -> Self {
         let mut accesses = Self::default();
         for (address, account) in state {
-            accesses.add_account(*address, account, Original::at(account));
+            accesses.add_account(*address, account, AccountFields::before(account));
             for (slot, value) in &account.storage {
                 accesses.add_slot(*address, *slot, value, account);
             }
@@ -123,24 +123,26 @@ impl Accesses {
         accesses
     }
 
-    /// Entries of `list` at `index`, plus its accounts and slots, which have no index.
+    /// Changes in `list` at `index`, plus its accounts and slots, which have no index.
     #[cfg(feature = "alloy")]
     pub(in crate::evm) fn at(list: &[AccountChanges], index: BlockAccessIndex) -> Self {
         let mut accesses = Self::default();
         for account in list {
-            let place = accesses.next_place();
+            let account_index = accesses.next_index();
             accesses.accounts.push(account.address);
             let balance = at_index(&account.balance_changes, index, |it| it.block_access_index);
-            accesses.balances.extend(balance.map(|it| (place, it.post_balance)));
+            accesses.balances.extend(balance.map(|it| (account_index, it.post_balance)));
             let nonce = at_index(&account.nonce_changes, index, |it| it.block_access_index);
-            accesses.nonces.extend(nonce.map(|it| (place, it.new_nonce)));
+            accesses.nonces.extend(nonce.map(|it| (account_index, it.new_nonce)));
             let code = at_index(&account.code_changes, index, |it| it.block_access_index);
-            accesses.codes.extend(code.map(|it| (place, it.new_code.clone())));
-            accesses.reads.extend(account.storage_reads.iter().map(|slot| (place, *slot)));
+            accesses.codes.extend(code.map(|it| (account_index, it.new_code.clone())));
+            accesses.reads.extend(account.storage_reads.iter().map(|slot| (account_index, *slot)));
             for slot in &account.storage_changes {
                 match at_index(&slot.changes, index, |it| it.block_access_index) {
-                    Some(change) => accesses.writes.push((place, slot.slot, change.new_value)),
-                    None => accesses.reads.push((place, slot.slot)),
+                    Some(change) => {
+                        accesses.writes.push((account_index, slot.slot, change.new_value))
+                    }
+                    None => accesses.reads.push((account_index, slot.slot)),
                 }
             }
         }
@@ -148,38 +150,45 @@ impl Accesses {
     }
 
     /// Adds an account, which was `before` the transaction.
-    pub(super) fn add_account(&mut self, address: Address, account: &Account, before: Original) {
-        // An untouched account counts as unchanged: revm does not restore the sender's balance
-        // after a transfer that overflows the recipient's. Ether that an account receives after its
-        // destruction is destroyed with it.
+    pub(super) fn add_account(
+        &mut self,
+        address: Address,
+        account: &Account,
+        before: AccountFields,
+    ) {
+        // An untouched account counts as unchanged, because revm does not restore the sender's
+        // balance after a transfer that overflows the recipient's. Ether that an account receives
+        // after its destruction is destroyed with it.
         let (after, code) = match account.is_selfdestructed_locally() {
             _ if !account.is_touched() => (before, None),
-            true => (Original::default(), None),
-            false => (Original::of(&account.info), account.info.code.as_ref()),
+            true => (AccountFields::default(), None),
+            false => (AccountFields::of(&account.info), account.info.code.as_ref()),
         };
         self.add_change(address, before, after, code);
     }
 
-    /// Adds an account with its fields before and after; `code` is its new code, if it has any.
+    /// Adds an account with its fields before and after; `code` is its new code, if any. Returns
+    /// its index.
     pub(super) fn add_change(
         &mut self,
         address: Address,
-        before: Original,
-        after: Original,
+        before: AccountFields,
+        after: AccountFields,
         code: Option<&Bytecode>,
     ) -> AccountIndex {
-        let place = self.next_place();
+        let account_index = self.next_index();
         self.accounts.push(address);
         if before.balance != after.balance {
-            self.balances.push((place, after.balance));
+            self.balances.push((account_index, after.balance));
         }
         if before.nonce != after.nonce {
-            self.nonces.push((place, after.nonce));
+            self.nonces.push((account_index, after.nonce));
         }
         if before.code_hash != after.code_hash {
-            self.codes.push((place, code.map(|code| code.original_bytes()).unwrap_or_default()));
+            self.codes
+                .push((account_index, code.map(|code| code.original_bytes()).unwrap_or_default()));
         }
-        place
+        account_index
     }
 
     /// Adds a slot of `account`.
@@ -190,42 +199,43 @@ impl Accesses {
         value: &EvmStorageSlot,
         account: &Account,
     ) {
-        let place = self.place_of_last(address);
+        let account_index = self.recent_index(address);
         let is_gone = account.is_selfdestructed_locally();
         let after = if is_gone { U256::ZERO } else { value.present_value };
-        self.add_values(place, slot, value.original_value, after);
+        self.add_values(account_index, slot, value.original_value, after);
     }
 
-    /// Adds a slot, with its values, of the account at `place`.
+    /// Adds a slot, with its values, of the account at `account_index`.
     pub(super) fn add_values(
         &mut self,
-        place: AccountIndex,
+        account_index: AccountIndex,
         slot: U256,
         before: U256,
         after: U256,
     ) {
         if before == after {
-            self.reads.push((place, slot));
+            self.reads.push((account_index, slot));
         } else {
-            self.writes.push((place, slot, after));
+            self.writes.push((account_index, slot, after));
         }
     }
 
-    /// Removes the balance change of `address`: the balance is unknown, and the payment is a
-    /// credit.
+    /// Removes the balance change of `address`. The balance is unknown, because the payment is a
+    /// blind credit.
     pub(in crate::evm) fn forget_balance(&mut self, address: Address) {
         let accounts = &self.accounts;
-        self.balances.retain(|(place, _)| accounts.get(*place as usize) != Some(&address));
+        self.balances
+            .retain(|(account_index, _)| accounts.get(*account_index as usize) != Some(&address));
     }
 
-    /// The first access that `declared` does not contain, in order of address and slot.
+    /// Returns the first access, in order of address and slot, that `declared` does not contain.
     pub(in crate::evm) fn first_undeclared(&self, declared: &Declaration) -> Option<Undeclared> {
-        let account = |place: &AccountIndex| {
-            let address = *self.accounts.get(*place as usize)?;
+        let account = |index: &AccountIndex| {
+            let address = *self.accounts.get(*index as usize)?;
             Some(DeclaredLocation { address, slot: None })
         };
-        let slot = |place: &AccountIndex, slot: &U256| {
-            Some(DeclaredLocation { slot: Some(*slot), ..account(place)? })
+        let slot = |index: &AccountIndex, slot: &U256| {
+            Some(DeclaredLocation { slot: Some(*slot), ..account(index)? })
         };
         let changes_pass = mutant!(UndeclaredChangePasses);
         let wrong = |place: DeclaredLocation, is_write: bool| match declared.find(place) {

@@ -1,5 +1,5 @@
-//! Prefetches the state that a block's own access list names. Slow storage answers many reads at
-//! once, while a transaction reads one value after the other.
+//! Prefetches the accounts and slots in a block's own access list. Slow storage answers many reads
+//! at once, while a transaction reads one value after the other.
 
 use crate::ids::WorkerId;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
@@ -12,13 +12,13 @@ use std::sync::{Arc, OnceLock};
 
 /// Prefetched state before the block, for the accounts and slots in the block's access list.
 #[derive(Debug)]
-pub(in crate::evm) struct Ahead {
+pub(in crate::evm) struct Prefetch {
     list: Arc<Bal>,
     /// Workers from this one on prefetch before they run transactions. Lower workers run
-    /// transactions at once, so a list that names too much delays none of them.
-    first_reader: WorkerId,
-    /// Item number of each account; the items of its slots follow.
-    first: Vec<usize>,
+    /// transactions at once, so that an excessive list does not delay them.
+    first_prefetcher: WorkerId,
+    /// Item number of each account; the items of the account's slots follow.
+    first_item: Vec<usize>,
     accounts: Box<[OnceLock<Option<AccountInfo>>]>,
     slots: Box<[OnceLock<U256>]>,
     codes: Mutex<B256Map<Bytecode>>,
@@ -26,61 +26,62 @@ pub(in crate::evm) struct Ahead {
     next: AtomicU64,
 }
 
-/// An item of the list to prefetch.
+/// An account or slot to prefetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::evm) enum Item {
+pub(in crate::evm) enum PrefetchItem {
     Account(Address),
     Slot(Address, U256),
 }
 
-impl Ahead {
-    pub(in crate::evm) fn new(list: &Arc<Bal>, first_reader: WorkerId) -> Self {
+impl Prefetch {
+    pub(in crate::evm) fn new(list: &Arc<Bal>, first_prefetcher: WorkerId) -> Self {
         let mut items = 0;
         let number = |account: &AccountChanges| {
             let number = items;
             items += 1 + account.storage_changes.len() + account.storage_reads.len();
             number
         };
-        let first: Vec<usize> = list.iter().map(number).collect();
+        let first_item: Vec<usize> = list.iter().map(number).collect();
         Self {
             list: Arc::clone(list),
-            first_reader,
+            first_prefetcher,
             accounts: list.iter().map(|_| OnceLock::new()).collect(),
-            slots: (first.len()..items).map(|_| OnceLock::new()).collect(),
-            first,
+            slots: (first_item.len()..items).map(|_| OnceLock::new()).collect(),
+            first_item,
             codes: Mutex::default(),
             next: AtomicU64::new(0),
         }
     }
 
     /// Whether `worker` prefetches before it runs transactions.
-    pub(in crate::evm) fn has_reader(&self, worker: WorkerId) -> bool {
-        worker >= self.first_reader
+    pub(in crate::evm) fn is_prefetcher(&self, worker: WorkerId) -> bool {
+        worker >= self.first_prefetcher
     }
 
-    /// Claims the next item; no other worker gets it.
-    pub(in crate::evm) fn next(&self) -> Option<Item> {
+    /// Claims the next item. Each item is claimed once.
+    pub(in crate::evm) fn claim(&self) -> Option<PrefetchItem> {
         let item = usize::try_from(self.next.fetch_add(1, SeqCst)).unwrap_or(usize::MAX);
-        let place = self.first.partition_point(|first| *first <= item).checked_sub(1)?;
-        let account = self.list.get(place)?;
-        let first = self.first.get(place)?;
-        let Some(nth) = (item - first).checked_sub(1) else {
-            return Some(Item::Account(account.address));
+        let index =
+            self.first_item.partition_point(|first_item| *first_item <= item).checked_sub(1)?;
+        let account = self.list.get(index)?;
+        let first_item = self.first_item.get(index)?;
+        let Some(nth) = (item - first_item).checked_sub(1) else {
+            return Some(PrefetchItem::Account(account.address));
         };
         let changes = account.storage_changes.len();
         let slot = match account.storage_changes.get(nth) {
             Some(change) => change.slot,
             None => *account.storage_reads.get(nth.checked_sub(changes)?)?,
         };
-        Some(Item::Slot(account.address, slot))
+        Some(PrefetchItem::Slot(account.address, slot))
     }
 
     fn account_at(&self, address: &Address) -> Option<(usize, &AccountChanges)> {
-        let place = self.list.binary_search_by_key(address, |account| account.address).ok()?;
-        Some((place, self.list.get(place)?))
+        let index = self.list.binary_search_by_key(address, |account| account.address).ok()?;
+        Some((index, self.list.get(index)?))
     }
 
-    /// Cell for the account before the block, if the list names it.
+    /// Cell for the account before the block, if the list contains the account.
     pub(in crate::evm) fn account(
         &self,
         address: &Address,
@@ -88,23 +89,23 @@ impl Ahead {
         self.accounts.get(self.account_at(address)?.0)
     }
 
-    /// Cell for the slot's value before the block, if the list names it.
+    /// Cell for the slot's value before the block, if the list contains the slot.
     pub(in crate::evm) fn slot(&self, address: &Address, slot: U256) -> Option<&OnceLock<U256>> {
-        let (place, account) = self.account_at(address)?;
+        let (index, account) = self.account_at(address)?;
         let changes = &account.storage_changes;
         let nth = match changes.binary_search_by_key(&slot, |change| change.slot) {
             Ok(nth) => nth,
             Err(_) => changes.len() + account.storage_reads.binary_search(&slot).ok()?,
         };
-        // Each account up to this one has one item that is not a slot.
-        self.slots.get(self.first.get(place)? - place + nth)
+        // Subtract the account items before this account's slots.
+        self.slots.get(self.first_item.get(index)? - index + nth)
     }
 
     pub(in crate::evm) fn code(&self, hash: &B256) -> Option<Bytecode> {
         self.codes.lock().get(hash).cloned()
     }
 
-    pub(in crate::evm) fn keep_code(&self, hash: B256, code: &Bytecode) {
+    pub(in crate::evm) fn cache_code(&self, hash: B256, code: &Bytecode) {
         self.codes.lock().entry(hash).or_insert_with(|| code.clone());
     }
 }
@@ -132,24 +133,27 @@ mod tests {
             account(3, &[], &[2, 5]),
             account(4, &[1], &[]),
         ];
-        let ahead = Ahead::new(&Arc::new(Bal::new(list)), WorkerId(2));
-        let items: Vec<Item> = core::iter::from_fn(|| ahead.next()).collect();
+        let prefetch = Prefetch::new(&Arc::new(Bal::new(list)), WorkerId(2));
+        let items: Vec<PrefetchItem> = core::iter::from_fn(|| prefetch.claim()).collect();
         assert_eq!(items.len(), 10);
         for (number, item) in items.iter().enumerate() {
             let is_new = match *item {
-                Item::Account(address) => {
+                PrefetchItem::Account(address) => {
                     let nonce = number as u64;
                     let info = AccountInfo { nonce, ..AccountInfo::default() };
-                    ahead.account(&address).is_some_and(|cell| cell.set(Some(info)).is_ok())
+                    prefetch.account(&address).is_some_and(|cell| cell.set(Some(info)).is_ok())
                 }
-                Item::Slot(address, slot) => ahead
+                PrefetchItem::Slot(address, slot) => prefetch
                     .slot(&address, slot)
                     .is_some_and(|cell| cell.set(U256::from(number)).is_ok()),
             };
             assert!(is_new, "{item:?}");
         }
-        assert!(ahead.slot(&Address::repeat_byte(2), U256::from(5)).is_none());
-        assert!(ahead.account(&Address::repeat_byte(9)).is_none());
-        assert_eq!([1, 2, 3].map(|worker| ahead.has_reader(WorkerId(worker))), [false, true, true]);
+        assert!(prefetch.slot(&Address::repeat_byte(2), U256::from(5)).is_none());
+        assert!(prefetch.account(&Address::repeat_byte(9)).is_none());
+        assert_eq!(
+            [1, 2, 3].map(|worker| prefetch.is_prefetcher(WorkerId(worker))),
+            [false, true, true]
+        );
     }
 }

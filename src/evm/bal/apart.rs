@@ -1,4 +1,5 @@
-//! Checks a block's own access list for a caller that runs the pre- and post-block steps itself.
+//! Checks a block's own access list for a caller that runs the pre-block and post-block steps
+//! itself.
 
 use super::accesses::Accesses;
 use super::mismatch::AccessListError;
@@ -7,13 +8,13 @@ use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use std::sync::Arc;
 
-/// A well-formed access list of a block, to be compared with the steps around its transactions.
-pub(crate) struct GivenList {
+/// Compares a block's own access list with the steps before and after its transactions.
+pub(crate) struct StepChecker {
     list: PreparedList,
     transactions: u64,
 }
 
-impl GivenList {
+impl StepChecker {
     /// Validates `list`; `gas` is the block's gas limit, if it bounds the length of the list.
     pub(crate) fn new(
         list: &Arc<Bal>,
@@ -24,7 +25,7 @@ impl GivenList {
         Ok(Self { list, transactions: transactions as u64 })
     }
 
-    /// Compares the list with `built`, the access list of everything before the transactions.
+    /// Compares the list with `built`, the access list of the steps before the transactions.
     pub(crate) fn compare_before(&self, built: &[AccountChanges]) -> Result<(), AccessListError> {
         let index = BlockAccessIndex::PRE_EXECUTION;
         let compared = self.list.compare(index, &Accesses::at(built, index));
@@ -32,7 +33,7 @@ impl GivenList {
     }
 
     /// Compares the list with `built`, the complete access list, at the index after the
-    /// transactions, and checks that the list has no unused entries. The transactions must have
+    /// transactions, and checks that every listed item was accessed. All lower indices must have
     /// been compared before.
     pub(crate) fn compare_end(&self, built: &[AccountChanges]) -> Result<(), AccessListError> {
         let index = BlockAccessIndex::from_tx_index(self.transactions);

@@ -1,10 +1,10 @@
-//! Look-ups in the sorted change lists of an access list.
+//! Look-ups in the sorted changes of an access list.
 
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::U256;
 
 /// Index of `slot` in the storage changes of `account`.
-pub(super) fn slot_place(account: &AccountChanges, slot: U256) -> Option<usize> {
+pub(super) fn slot_index(account: &AccountChanges, slot: U256) -> Option<usize> {
     account.storage_changes.binary_search_by_key(&slot, |it| it.slot).ok()
 }
 
@@ -27,7 +27,7 @@ pub(super) fn count_below<C>(
 }
 
 /// The last change below `index`.
-pub(super) fn below<C>(
+pub(super) fn last_below<C>(
     changes: &[C],
     index: BlockAccessIndex,
     of: impl Fn(&C) -> BlockAccessIndex,

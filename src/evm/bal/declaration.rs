@@ -1,8 +1,8 @@
 //! Declared accesses of transactions, as in Solana's Sealevel.
 //!
-//! Declarations travel in the EIP-2930 access list, which wallets already sign. That list does not
-//! distinguish reads from writes, and if every entry counted as a write, all calls of a contract
-//! would exclude each other. The order of the list supplies the distinction; see
+//! A transaction declares accesses in its EIP-2930 access list, which wallets already sign. That
+//! list does not distinguish reads from writes, and if every entry counted as a write, all calls of
+//! a contract would conflict. The order of the entries makes the distinction: see
 //! [`Declaration::of`].
 
 use alloy_eips::eip2930::{AccessList, AccessListItem};
@@ -25,18 +25,18 @@ pub struct DeclaredLocation {
 /// [`ChainRules::declared_accesses`](crate::ChainRules::declared_accesses).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declaration {
-    /// Sorted and unique places, with whether each may change. An account precedes its slots.
+    /// Declared locations, sorted and unique, with whether each may change. An account precedes its
+    /// slots.
     places: Vec<(DeclaredLocation, bool)>,
 }
 
-/// An access of a transaction outside its declaration. If there are several, the first in order of
-/// address and slot.
+/// A transaction's access outside its declaration: the first in order of address and slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undeclared {
-    /// The accessed place.
+    /// The accessed location.
     pub place: DeclaredLocation,
-    /// True if the place was declared as read only and has changed; false if it was not declared.
+    /// True if the location was declared read-only but changed; false if it was not declared.
     pub is_change: bool,
 }
 
@@ -73,16 +73,17 @@ impl Declaration {
     ///   slots may change. An entry without slots declares that the account may change.
     /// - Everything before the sender's first entry without slots is only read.
     ///
-    /// The fee is not an access. A transaction that reads or pays the beneficiary must declare it
-    /// like any other account, and likewise every precompile it calls.
+    /// The fee is not an access. A transaction that reads or pays the beneficiary must declare the
+    /// beneficiary like any other account, and so it must every precompile that it calls.
     #[must_use]
     pub fn of(tx: &TxEnv) -> Self {
         let items = &tx.access_list.0;
-        let divides = |it: &AccessListItem| it.address == tx.caller && it.storage_keys.is_empty();
-        let reads = items.iter().position(divides).unwrap_or_default();
+        let is_separator =
+            |it: &AccessListItem| it.address == tx.caller && it.storage_keys.is_empty();
+        let read_only = items.iter().position(is_separator).unwrap_or_default();
         let mut places = Vec::with_capacity(2 + items.len());
-        for (place, item) in items.iter().enumerate() {
-            let may_change = place >= reads;
+        for (index, item) in items.iter().enumerate() {
+            let may_change = index >= read_only;
             let slots = &item.storage_keys;
             places.push((account(item.address), may_change && slots.is_empty()));
             places.extend(slots.iter().map(|slot| {
@@ -102,19 +103,19 @@ impl Declaration {
 
     fn new(mut places: Vec<(DeclaredLocation, bool)>) -> Self {
         places.sort_unstable();
-        // Of equal places, the one that may change sorts last and must survive.
+        // Of equal locations, the one that may change sorts last and must survive.
         places.reverse();
         places.dedup_by_key(|(place, _)| *place);
         places.reverse();
         Self { places }
     }
 
-    /// Declared places, sorted, with whether each may change.
+    /// Declared locations, sorted, with whether each may change.
     pub fn places(&self) -> impl Iterator<Item = (DeclaredLocation, bool)> + '_ {
         self.places.iter().copied()
     }
 
-    /// Whether one transaction may change a place that the other declares.
+    /// Whether one transaction may change a location that the other declares.
     #[must_use]
     pub fn conflicts(&self, other: &Self) -> bool {
         self.places.iter().any(|(place, may_change)| {
@@ -128,8 +129,8 @@ impl Declaration {
         self.places.get(found).map(|(_, may_change)| *may_change)
     }
 
-    /// Rewrites the access list of `tx` so that it declares `all`, besides what it declares by
-    /// rule.
+    /// Rewrites the access list of `tx` so that it declares `all`, in addition to the locations
+    /// that are declared without a list.
     pub fn declare(tx: &mut TxEnv, all: impl IntoIterator<Item = (DeclaredLocation, bool)>) {
         tx.access_list = AccessList::default();
         let rule = Self::of(tx);
@@ -139,9 +140,12 @@ impl Declaration {
         let mut places = all.places.into_iter().peekable();
         while let Some((place, may_change)) = places.next() {
             // Declaring a slot declares a read of its account.
-            let of_slot = |(next, _): &(DeclaredLocation, bool)| next.address == place.address;
+            let is_same_account =
+                |(next, _): &(DeclaredLocation, bool)| next.address == place.address;
             let is_known = rule.find(place).is_some_and(|may| may || !may_change)
-                || (place.slot.is_none() && !may_change && places.peek().is_some_and(of_slot));
+                || (place.slot.is_none()
+                    && !may_change
+                    && places.peek().is_some_and(is_same_account));
             if !is_known {
                 add(if may_change { &mut writes } else { &mut reads }, place);
             }
@@ -245,7 +249,7 @@ mod tests {
         let mut tx = call(&[(OTHER, &[9])]);
         Declaration::declare(&mut tx, all);
         assert_eq!(places(&tx), all);
-        // Places declared by rule are left out.
+        // The list omits locations that are declared without a list.
         Declaration::declare(&mut tx, [(account(SENDER), true), (account(CALLEE), false)]);
         assert!(tx.access_list.0.is_empty());
     }

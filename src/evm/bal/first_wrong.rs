@@ -1,4 +1,4 @@
-//! Tracks the lowest index at which an execution on listed values differed from the list.
+//! Tracks the lowest index at which an execution that reads from the list differed from the list.
 //!
 //! Such an execution depends only on the list and on the state before the block, so every execution
 //! of an index finds the same difference.
@@ -7,21 +7,21 @@ use super::mismatch::AccessListMismatch;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use alloy_eip7928::BlockAccessIndex;
 
-/// The lowest index known to differ.
+/// The mismatch at the lowest index that is known to differ from the list.
 #[derive(Debug)]
-pub(super) struct FirstWrong {
-    /// The same index, for comparisons without the lock.
+pub(super) struct LowestMismatch {
+    /// The index of `found`, for comparisons without the lock.
     lowest: AtomicU64,
     found: Mutex<Option<AccessListMismatch>>,
 }
 
-impl Default for FirstWrong {
+impl Default for LowestMismatch {
     fn default() -> Self {
         Self { lowest: AtomicU64::new(u64::MAX), found: Mutex::default() }
     }
 }
 
-impl FirstWrong {
+impl LowestMismatch {
     pub(super) fn note(&self, index: BlockAccessIndex, wrong: &AccessListMismatch) {
         let mut found = self.found.lock();
         if found.as_ref().is_none_or(|found| index.get() < found.index) {
@@ -30,7 +30,7 @@ impl FirstWrong {
         }
     }
 
-    /// Whether an index below `index` differs.
+    /// Whether an index below `index` is known to differ.
     pub(super) fn is_below(&self, index: BlockAccessIndex) -> bool {
         self.lowest.load(SeqCst) < index.get()
     }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_lowest_difference_counts_in_whatever_order_they_are_found() {
-        let first = FirstWrong::default();
+        let first = LowestMismatch::default();
         let index = BlockAccessIndex::new;
         let note = |of: u32| {
             first.note(index(of.into()), &AccessListMismatch::unused(of, Address::ZERO, None));

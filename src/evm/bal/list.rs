@@ -1,4 +1,4 @@
-//! Builds a block's access list, in canonical order, from the accesses of each index.
+//! Builds a block's access list in canonical order from the accesses of each index.
 
 use super::accesses::{Accesses, AccountIndex};
 use crate::evm::fees::reward::Reward;
@@ -19,10 +19,10 @@ pub(in crate::evm) struct Receiver {
     pub(in crate::evm) balance: Option<U256>,
 }
 
-/// A slot of the account at a place. Hashed as numbers, which takes a fraction of the time of
-/// bytes.
+/// A slot of an account. Hashing it as numbers takes a fraction of the time of hashing bytes.
 #[derive(Debug, PartialEq, Eq)]
 struct SlotKey {
+    /// Position of the account in the list.
     account: usize,
     slot: U256,
 }
@@ -38,18 +38,18 @@ impl Hash for SlotKey {
 #[derive(Debug)]
 pub(in crate::evm) struct ListBuilder {
     /// Positions of accounts in `list`.
-    places: AddressMap<usize>,
+    account_positions: AddressMap<usize>,
     /// Accounts, and their slots, in the order of first access. Until `build`, slots that were only
-    /// read are among the changed ones.
+    /// read are entries of `storage_changes` without changes.
     list: Vec<AccountChanges>,
     /// Positions of slots in their accounts.
-    slot_places: HashMap<SlotKey, usize>,
+    slot_positions: HashMap<SlotKey, usize>,
     /// The receivers of rewards and of surcharges.
     receivers: [Receiver; 2],
     touch_creates: bool,
     next: BlockAccessIndex,
     /// Positions of the accounts of the accesses being added.
-    found: Vec<usize>,
+    accessed: Vec<usize>,
 }
 
 impl ListBuilder {
@@ -57,13 +57,13 @@ impl ListBuilder {
     /// account creates it (before EIP-161).
     pub(in crate::evm) fn new(receivers: [Receiver; 2], touch_creates: bool, room: usize) -> Self {
         Self {
-            places: AddressMap::with_capacity_and_hasher(room, Default::default()),
+            account_positions: AddressMap::with_capacity_and_hasher(room, Default::default()),
             list: Vec::with_capacity(room),
-            slot_places: HashMap::default(),
+            slot_positions: HashMap::default(),
             receivers,
             touch_creates,
             next: BlockAccessIndex::PRE_EXECUTION,
-            found: Vec::new(),
+            accessed: Vec::new(),
         }
     }
 
@@ -71,63 +71,63 @@ impl ListBuilder {
     pub(in crate::evm) fn add(&mut self, accesses: &Accesses) {
         let index = self.next;
         self.next.increment();
-        let mut found = core::mem::take(&mut self.found);
-        found.clear();
-        found.extend(accesses.accounts.iter().map(|address| self.place(*address)));
-        let at = |place: &AccountIndex| found.get(*place as usize).copied();
-        for (place, balance) in &accesses.balances {
-            let Some(place) = at(place) else { continue };
-            self.set_balance(index, place, *balance);
+        let mut accessed = core::mem::take(&mut self.accessed);
+        accessed.clear();
+        accessed.extend(accesses.accounts.iter().map(|address| self.account_position(*address)));
+        let at = |account_index: &AccountIndex| accessed.get(*account_index as usize).copied();
+        for (account_index, balance) in &accesses.balances {
+            let Some(position) = at(account_index) else { continue };
+            self.set_balance(index, position, *balance);
         }
-        for (place, nonce) in &accesses.nonces {
-            let account = at(place).and_then(|place| self.list.get_mut(place));
+        for (account_index, nonce) in &accesses.nonces {
+            let account = at(account_index).and_then(|position| self.list.get_mut(position));
             let Some(account) = account else { continue };
             let change = NonceChange::new(index, *nonce);
             set(&mut account.nonce_changes, change, |change| change.block_access_index);
         }
-        for (place, code) in &accesses.codes {
-            let account = at(place).and_then(|place| self.list.get_mut(place));
+        for (account_index, code) in &accesses.codes {
+            let account = at(account_index).and_then(|position| self.list.get_mut(position));
             let Some(account) = account else { continue };
             let change = CodeChange::new(index, code.clone());
             set(&mut account.code_changes, change, |change| change.block_access_index);
         }
-        for (place, slot) in &accesses.reads {
-            let Some(account) = at(place) else { continue };
-            self.slot_place(account, *slot);
+        for (account_index, slot) in &accesses.reads {
+            let Some(account) = at(account_index) else { continue };
+            self.slot_position(account, *slot);
         }
-        for (place, slot, value) in &accesses.writes {
-            let Some(account) = at(place) else { continue };
-            let place = self.slot_place(account, *slot);
+        for (account_index, slot, value) in &accesses.writes {
+            let Some(account) = at(account_index) else { continue };
+            let position = self.slot_position(account, *slot);
             let account = self.list.get_mut(account);
-            let slot = account.and_then(|account| account.storage_changes.get_mut(place));
+            let slot = account.and_then(|account| account.storage_changes.get_mut(position));
             let Some(slot) = slot else { continue };
             let change = StorageChange::new(index, *value);
             set(&mut slot.changes, change, |change| change.block_access_index);
         }
-        self.found = found;
-        for (which, credit) in accesses.credits.iter().enumerate() {
+        self.accessed = accessed;
+        for (receiver_index, credit) in accesses.credits.iter().enumerate() {
             if let Some(amount) = credit {
-                self.credit(index, which, *amount);
+                self.credit(index, receiver_index, *amount);
             }
         }
     }
 
-    /// Adds a transaction's blind credit to a receiver.
-    fn credit(&mut self, index: BlockAccessIndex, which: usize, amount: U256) {
+    /// Adds a blind credit of a transaction to a receiver.
+    fn credit(&mut self, index: BlockAccessIndex, receiver_index: usize, amount: U256) {
         let touch_creates = self.touch_creates;
-        let Some(receiver) = self.receivers.get_mut(which) else { return };
+        let Some(receiver) = self.receivers.get_mut(receiver_index) else { return };
         let before = receiver.balance;
         receiver.balance = Reward { amount, touch_creates }.apply(before);
         let Receiver { address, balance } = *receiver;
-        let place = self.place(address);
+        let position = self.account_position(address);
         let balance = balance.unwrap_or_default();
         if balance != before.unwrap_or_default() && !mutant!(CreditUnlisted) {
-            self.set_balance(index, place, balance);
+            self.set_balance(index, position, balance);
         }
     }
 
-    fn set_balance(&mut self, index: BlockAccessIndex, place: usize, balance: U256) {
-        let Some(account) = self.list.get_mut(place) else { return };
+    fn set_balance(&mut self, index: BlockAccessIndex, position: usize, balance: U256) {
+        let Some(account) = self.list.get_mut(position) else { return };
         let address = account.address;
         let change = BalanceChange::new(index, balance);
         set(&mut account.balance_changes, change, |change| change.block_access_index);
@@ -138,27 +138,27 @@ impl ListBuilder {
         }
     }
 
-    /// Position of an account in the list; adds the account if it is missing.
-    fn place(&mut self, address: Address) -> usize {
+    /// Returns the position of an account in the list; adds the account if it is missing.
+    fn account_position(&mut self, address: Address) -> usize {
         let next = self.list.len();
-        let place = *self.places.entry(address).or_insert(next);
-        if place == next {
+        let position = *self.account_positions.entry(address).or_insert(next);
+        if position == next {
             self.list.push(AccountChanges::new(address));
         }
-        place
+        position
     }
 
-    fn slot_place(&mut self, account: usize, slot: U256) -> usize {
+    fn slot_position(&mut self, account: usize, slot: U256) -> usize {
         let Some(changes) = self.list.get_mut(account).map(|account| &mut account.storage_changes)
         else {
             return 0;
         };
         let next = changes.len();
-        let place = *self.slot_places.entry(SlotKey { account, slot }).or_insert(next);
-        if place == next {
+        let position = *self.slot_positions.entry(SlotKey { account, slot }).or_insert(next);
+        if position == next {
             changes.push(SlotChanges::new(slot, Vec::new()));
         }
-        place
+        position
     }
 
     /// Returns the list in canonical order.
@@ -171,12 +171,14 @@ impl ListBuilder {
             account.storage_reads.extend(read.map(|slot| slot.slot));
             slots.retain(|slot| !slot.changes.is_empty());
         }
-        // Sort indices instead of accounts: an account is large and should be moved only once.
-        let mut order: Vec<(Address, usize)> =
-            (0..list.len()).zip(&list).map(|(place, account)| (account.address, place)).collect();
+        // Sort positions instead of accounts: an account is large and should be moved only once.
+        let mut order: Vec<(Address, usize)> = (0..list.len())
+            .zip(&list)
+            .map(|(position, account)| (account.address, position))
+            .collect();
         order.sort_unstable();
-        let mut take = |place| list.get_mut(place).map(core::mem::take).unwrap_or_default();
-        Bal::new(order.into_iter().map(|(_, place)| take(place)).collect())
+        let mut take = |position| list.get_mut(position).map(core::mem::take).unwrap_or_default();
+        Bal::new(order.into_iter().map(|(_, position)| take(position)).collect())
     }
 }
 
@@ -185,7 +187,7 @@ fn set<C>(changes: &mut Vec<C>, change: C, index: impl Fn(&C) -> BlockAccessInde
     match changes.last_mut() {
         Some(last) if index(last) == index(&change) => *last = change,
         Some(_) => changes.push(change),
-        // Most items change once, and a growing vector would allocate room for four.
+        // Most items change once, and `push` would allocate room for four.
         None => *changes = vec![change],
     }
 }

@@ -1,7 +1,7 @@
 //! Differences between a block's own access list and its execution.
 
 use super::accesses::Accesses;
-use super::changes::{at_index, slot_place};
+use super::changes::{at_index, slot_index};
 use alloy_eip7928::{
     AccountChanges, BlockAccessIndex, BlockAccessListGasError, BlockAccessListValidationError,
 };
@@ -73,7 +73,8 @@ pub enum Access {
 }
 
 impl AccessListMismatch {
-    /// Difference for a listed account, or slot, that nothing accessed.
+    /// Creates the difference for a listed account or slot that was never accessed; `end` is the
+    /// index after the transactions.
     pub(super) const fn unused(end: u32, address: Address, slot: Option<U256>) -> Self {
         let field = match slot {
             Some(slot) => AccountField::Slot(slot),
@@ -125,7 +126,7 @@ impl fmt::Display for Access {
 /// The accesses at one index.
 type Step = BTreeMap<(Address, AccountField), Access>;
 
-/// The lowest difference between `list` and `accesses` at `index`. There must be one.
+/// Returns the lowest difference between `list` and `accesses` at `index`. There must be one.
 pub(super) fn first_difference(
     list: &[AccountChanges],
     index: BlockAccessIndex,
@@ -133,7 +134,7 @@ pub(super) fn first_difference(
 ) -> AccessListMismatch {
     let executed = executed(accesses);
     let listed = listed(list, index);
-    let says = |key: &(Address, AccountField)| {
+    let listed_access = |key: &(Address, AccountField)| {
         let (address, field) = *key;
         // Accounts and slots without a change have no index in the list: any index may access them.
         let has_no_index = matches!(field, AccountField::Account | AccountField::Slot(_));
@@ -142,58 +143,61 @@ pub(super) fn first_difference(
         listed.get(key).cloned().or_else(|| elsewhere.then_some(Access::Unchanged))
     };
     let keys = executed.keys().chain(listed.keys());
-    let differing = keys.filter(|key| says(key).as_ref() != executed.get(key));
+    let differing = keys.filter(|key| listed_access(key).as_ref() != executed.get(key));
     let first = differing.min().copied().unwrap_or((Address::ZERO, AccountField::Account));
     let (address, field) = first;
     AccessListMismatch {
         index: index.get(),
         address,
         field,
-        listed: says(&first),
+        listed: listed_access(&first),
         executed: executed.get(&first).cloned(),
     }
 }
 
 fn executed(accesses: &Accesses) -> Step {
     let mut step = Step::new();
-    let address = |place: &u32| accesses.accounts.get(*place as usize).copied().unwrap_or_default();
+    let address = |index: &u32| accesses.accounts.get(*index as usize).copied().unwrap_or_default();
     for account in &accesses.accounts {
         step.insert((*account, AccountField::Account), Access::Unchanged);
     }
-    for (place, slot) in &accesses.reads {
-        step.insert((address(place), AccountField::Slot(*slot)), Access::Unchanged);
+    for (account_index, slot) in &accesses.reads {
+        step.insert((address(account_index), AccountField::Slot(*slot)), Access::Unchanged);
     }
-    for (place, balance) in &accesses.balances {
-        step.insert((address(place), AccountField::Balance), Access::Value(*balance));
+    for (account_index, balance) in &accesses.balances {
+        step.insert((address(account_index), AccountField::Balance), Access::Value(*balance));
     }
-    for (place, nonce) in &accesses.nonces {
-        step.insert((address(place), AccountField::Nonce), Access::Value(U256::from(*nonce)));
+    for (account_index, nonce) in &accesses.nonces {
+        step.insert(
+            (address(account_index), AccountField::Nonce),
+            Access::Value(U256::from(*nonce)),
+        );
     }
-    for (place, code) in &accesses.codes {
-        step.insert((address(place), AccountField::Code), Access::Code(code.clone()));
+    for (account_index, code) in &accesses.codes {
+        step.insert((address(account_index), AccountField::Code), Access::Code(code.clone()));
     }
-    for (place, slot, value) in &accesses.writes {
-        step.insert((address(place), AccountField::Slot(*slot)), Access::Value(*value));
+    for (account_index, slot, value) in &accesses.writes {
+        step.insert((address(account_index), AccountField::Slot(*slot)), Access::Value(*value));
     }
     step
 }
 
-/// Changes in `list` at `index`.
+/// Returns the changes in `list` at `index`.
 fn listed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
     let mut step = Step::new();
     for account in list {
-        let mut claim = |field, access: Option<Access>| {
+        let mut add_change = |field, access: Option<Access>| {
             step.extend(access.map(|access| ((account.address, field), access)));
         };
         let balance = at_index(&account.balance_changes, index, |it| it.block_access_index);
-        claim(AccountField::Balance, balance.map(|it| Access::Value(it.post_balance)));
+        add_change(AccountField::Balance, balance.map(|it| Access::Value(it.post_balance)));
         let nonce = at_index(&account.nonce_changes, index, |it| it.block_access_index);
-        claim(AccountField::Nonce, nonce.map(|it| Access::Value(U256::from(it.new_nonce))));
+        add_change(AccountField::Nonce, nonce.map(|it| Access::Value(U256::from(it.new_nonce))));
         let code = at_index(&account.code_changes, index, |it| it.block_access_index);
-        claim(AccountField::Code, code.map(|it| Access::Code(it.new_code.clone())));
+        add_change(AccountField::Code, code.map(|it| Access::Code(it.new_code.clone())));
         for slot in &account.storage_changes {
             let change = at_index(&slot.changes, index, |it| it.block_access_index);
-            claim(AccountField::Slot(slot.slot), change.map(|it| Access::Value(it.new_value)));
+            add_change(AccountField::Slot(slot.slot), change.map(|it| Access::Value(it.new_value)));
         }
     }
     step
@@ -202,10 +206,10 @@ fn listed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
 /// Whether `list` contains the account, or the slot, at any index.
 fn is_listed(list: &[AccountChanges], address: Address, field: AccountField) -> bool {
     let account = list.binary_search_by_key(&address, |it| it.address).ok();
-    let Some(account) = account.and_then(|place| list.get(place)) else { return false };
+    let Some(account) = account.and_then(|index| list.get(index)) else { return false };
     match field {
         AccountField::Slot(slot) => {
-            slot_place(account, slot).is_some() || account.storage_reads.contains(&slot)
+            slot_index(account, slot).is_some() || account.storage_reads.contains(&slot)
         }
         _ => true,
     }

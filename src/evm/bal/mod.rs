@@ -1,12 +1,12 @@
-//! Block access lists (EIP-7928): the accesses of each transaction of a block, with the values it
-//! wrote.
+//! Block access lists (EIP-7928): the accesses of each transaction of a block, with the values that
+//! it wrote.
 //!
 //! [`recorder`] extracts a transaction's accesses from revm's journal, [`accesses`] stores them,
-//! [`outside`] stores the accesses of the steps around the transactions, and [`list`] builds the
-//! list in canonical order. [`prepared_list`] compares accesses with the block's own list, and
+//! [`outside`] stores the accesses before and after the transactions, and [`list`] builds the list
+//! in canonical order. [`prepared_list`] compares accesses with the block's own list, and
 //! [`mismatch`] describes a difference. [`declaration`] covers accesses that transactions declare.
-//! All of this is idle unless the block has a list, a list is being built, or declarations are
-//! enforced.
+//! All of this is idle unless the block has a list, a list is being built, or transactions declare
+//! their accesses.
 
 pub(super) mod accesses;
 pub(super) mod ahead;

@@ -1,12 +1,12 @@
 //! Compares each index of a block with the block's own access list, and answers reads below an
 //! index from the list.
 //!
-//! Correctness is by induction. If every lower index matches the list, then the state below an
-//! index is the listed one, whether it is read from the store or from the list.
+//! This is correct by induction: if every lower index matches the list, the state below an index is
+//! the listed one, whether it is read from the store or from the list.
 
 use super::accesses::Accesses;
-use super::changes::{at_index, below, count_below, slot_place};
-use super::first_wrong::FirstWrong;
+use super::changes::{at_index, count_below, last_below, slot_index};
+use super::first_wrong::LowestMismatch;
 use super::mismatch::{AccessListError, AccessListMismatch, first_difference};
 use crate::ids::TxIndex;
 use alloy_eip7928::bal::Bal;
@@ -21,30 +21,30 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug)]
 pub(in crate::evm) struct PreparedList {
     list: Arc<Bal>,
-    places: AddressMap<u32>,
+    account_indices: AddressMap<u32>,
     /// Number of changes in the list at each index.
     changes: Vec<u32>,
     /// First mark number of each account: see [`AccessRecords`](super::accesses::AccessRecords).
     first_mark: Vec<u32>,
-    /// Codes of each account that changes its code. Hashes are computed on first read, because a
+    /// New codes of each account that changes its code. A code is hashed on first read, because a
     /// list may contain more code than the block can pay for.
     codes: AddressMap<Vec<OnceLock<(B256, Bytecode)>>>,
-    wrong: FirstWrong,
+    lowest_mismatch: LowestMismatch,
 }
 
-/// A change in the list: the account's place in the high half, and the number of the change in the
-/// low half. A single number sorts faster.
+/// A change in the list: the account's index in the high half, and the number of the change in the
+/// low half. A single integer sorts faster.
 type ListedChange = u64;
 
-fn listed_change(place: u32, which: u32) -> ListedChange {
-    u64::from(place) << 32 | u64::from(which)
+fn listed_change(list_index: u32, change: u32) -> ListedChange {
+    u64::from(list_index) << 32 | u64::from(change)
 }
 
 const BALANCE: u32 = 0;
 const NONCE: u32 = 1;
 const CODE: u32 = 2;
 /// Slots are numbered from here on, in the order of the list.
-const SLOTS: u32 = 3;
+const FIRST_SLOT: u32 = 3;
 
 impl PreparedList {
     /// Validates `list` for a block of `transactions` transactions; `gas` is the block's gas limit,
@@ -63,19 +63,19 @@ impl PreparedList {
         }
         let mut prepared = Self {
             list: Arc::clone(list),
-            places: AddressMap::with_capacity_and_hasher(list.len(), Default::default()),
+            account_indices: AddressMap::with_capacity_and_hasher(list.len(), Default::default()),
             changes: vec![0; transactions.saturating_add(2)],
             first_mark: Vec::with_capacity(list.len() + 1),
             codes: AddressMap::default(),
-            wrong: FirstWrong::default(),
+            lowest_mismatch: LowestMismatch::default(),
         };
         let mut marks = 0;
-        for (place, account) in (0..).zip(list.iter()) {
-            prepared.places.insert(account.address, place);
+        for (list_index, account) in (0..).zip(list.iter()) {
+            prepared.account_indices.insert(account.address, list_index);
             prepared.first_mark.push(marks);
-            marks += 1 + number(account.storage_reads.len());
+            marks += 1 + to_u32(account.storage_reads.len());
             for index in indices(account) {
-                if let Some(changes) = prepared.changes.get_mut(position(index)) {
+                if let Some(changes) = prepared.changes.get_mut(to_usize(index)) {
                     *changes += 1;
                 }
             }
@@ -94,19 +94,19 @@ impl PreparedList {
     }
 
     fn account(&self, address: &Address) -> Option<(u32, &AccountChanges)> {
-        let place = *self.places.get(address)?;
-        Some((place, self.list.get(place as usize)?))
+        let list_index = *self.account_indices.get(address)?;
+        Some((list_index, self.list.get(list_index as usize)?))
     }
 
-    /// Compares the accesses and changes of `index` with the list. Returns the marks of listed
-    /// items that have no changes: accounts without other entries, and slots that are only read.
-    /// Items with changes are known to be accessed once their changes have been compared.
+    /// Compares the accesses and changes of `index` with the list. Returns the marks of accessed
+    /// items without listed changes: accounts without other entries, and slots that are only read.
+    /// For all other items, the comparison of changes shows that they are accessed.
     pub(in crate::evm) fn compare(
         &self,
         index: BlockAccessIndex,
         accesses: &Accesses,
     ) -> Result<Vec<u32>, Box<AccessListMismatch>> {
-        let listed = self.changes.get(position(index)).copied().unwrap_or_default();
+        let listed = self.changes.get(to_usize(index)).copied().unwrap_or_default();
         match self.marks(index, accesses, listed) {
             Some(marks) => Ok(marks),
             None => Err(Box::new(first_difference(&self.list, index, accesses))),
@@ -120,41 +120,44 @@ impl PreparedList {
         let mut changed = SmallVec::<[ListedChange; 16]>::new();
         let mut accounts = SmallVec::<[(u32, &AccountChanges); 16]>::new();
         for address in &accesses.accounts {
-            let (place, account) = self.account(address)?;
-            accounts.push((place, account));
+            let (list_index, account) = self.account(address)?;
+            accounts.push((list_index, account));
             if account.is_empty() {
-                marks.push(*self.first_mark.get(place as usize)?);
+                marks.push(*self.first_mark.get(list_index as usize)?);
             }
         }
-        let at = |place: &u32| accounts.get(*place as usize).copied();
-        for (place, after) in &accesses.balances {
-            let (place, account) = at(place)?;
+        let at = |account_index: &u32| accounts.get(*account_index as usize).copied();
+        for (account_index, after) in &accesses.balances {
+            let (list_index, account) = at(account_index)?;
             let listed = at_index(&account.balance_changes, index, |it| it.block_access_index)?;
-            (listed.post_balance == *after).then(|| changed.push(listed_change(place, BALANCE)))?;
+            (listed.post_balance == *after)
+                .then(|| changed.push(listed_change(list_index, BALANCE)))?;
         }
-        for (place, after) in &accesses.nonces {
-            let (place, account) = at(place)?;
+        for (account_index, after) in &accesses.nonces {
+            let (list_index, account) = at(account_index)?;
             let listed = at_index(&account.nonce_changes, index, |it| it.block_access_index)?;
-            (listed.new_nonce == *after).then(|| changed.push(listed_change(place, NONCE)))?;
+            (listed.new_nonce == *after).then(|| changed.push(listed_change(list_index, NONCE)))?;
         }
-        for (place, after) in &accesses.codes {
-            let (place, account) = at(place)?;
+        for (account_index, after) in &accesses.codes {
+            let (list_index, account) = at(account_index)?;
             let listed = at_index(&account.code_changes, index, |it| it.block_access_index)?;
-            (listed.new_code == *after).then(|| changed.push(listed_change(place, CODE)))?;
+            (listed.new_code == *after).then(|| changed.push(listed_change(list_index, CODE)))?;
         }
-        for (place, slot, after) in &accesses.writes {
-            let (place, account) = at(place)?;
-            let nth = slot_place(account, *slot)?;
+        for (account_index, slot, after) in &accesses.writes {
+            let (list_index, account) = at(account_index)?;
+            let nth = slot_index(account, *slot)?;
             let listed = &account.storage_changes.get(nth)?.changes;
             let listed = at_index(listed, index, |it| it.block_access_index)?;
             (listed.new_value == *after)
-                .then(|| changed.push(listed_change(place, SLOTS + number(nth))))?;
+                .then(|| changed.push(listed_change(list_index, FIRST_SLOT + to_u32(nth))))?;
         }
-        for (place, slot) in &accesses.reads {
-            let (place, account) = at(place)?;
+        for (account_index, slot) in &accesses.reads {
+            let (list_index, account) = at(account_index)?;
             match account.storage_reads.binary_search(slot) {
-                Ok(read) => marks.push(self.first_mark.get(place as usize)? + 1 + number(read)),
-                Err(_) => _ = slot_place(account, *slot)?,
+                Ok(read) => {
+                    marks.push(self.first_mark.get(list_index as usize)? + 1 + to_u32(read))
+                }
+                Err(_) => _ = slot_index(account, *slot)?,
             }
         }
         changed.sort_unstable();
@@ -179,36 +182,43 @@ impl PreparedList {
                 *seen = true;
             }
         }
-        let is_unseen = |mark: u32| seen.get(mark as usize) == Some(&false);
+        let is_unaccessed = |mark: u32| seen.get(mark as usize) == Some(&false);
         for (account, first) in self.list.iter().zip(&self.first_mark) {
-            let end = number(self.changes.len().saturating_sub(1));
+            let end = to_u32(self.changes.len().saturating_sub(1));
             let unused = |slot| Box::new(AccessListMismatch::unused(end, account.address, slot));
-            if account.is_empty() && is_unseen(*first) {
+            if account.is_empty() && is_unaccessed(*first) {
                 return Err(unused(None));
             }
             let reads = (first + 1..).zip(&account.storage_reads);
-            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_unseen(*mark)) {
+            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_unaccessed(*mark)) {
                 return Err(unused(Some(*slot)));
             }
         }
         Ok(())
     }
 
-    /// Records a difference found by an execution of `index` that read from the list.
-    pub(in crate::evm) fn note_wrong(&self, index: BlockAccessIndex, wrong: &AccessListMismatch) {
-        self.wrong.note(index, wrong);
+    /// Records a difference that an execution of `index` found, which read from the list.
+    pub(in crate::evm) fn note_mismatch(
+        &self,
+        index: BlockAccessIndex,
+        mismatch: &AccessListMismatch,
+    ) {
+        self.lowest_mismatch.note(index, mismatch);
     }
 
-    /// Whether an execution of a lower index differed from the list. Then what the list says below
-    /// `index` may be wrong, and no result of `index` counts.
-    pub(in crate::evm) fn is_beyond_wrong(&self, index: BlockAccessIndex) -> bool {
-        self.wrong.is_below(index) && !mutant!(RunsBeyondWrong)
+    /// Whether an execution of a lower index differed from the list. If so, the listed state below
+    /// `index` may be wrong, and results of `index` do not count.
+    pub(in crate::evm) fn is_above_mismatch(&self, index: BlockAccessIndex) -> bool {
+        self.lowest_mismatch.is_below(index) && !mutant!(RunsBeyondWrong)
     }
 
-    /// The difference found by an execution of `index`, if no lower index has one. It is final once
-    /// everything below `index` is known to match the list, as the values it read were then right.
-    pub(in crate::evm) fn wrong_at(&self, index: BlockAccessIndex) -> Option<AccessListMismatch> {
-        self.wrong.at(index)
+    /// The difference that an execution of `index` found, unless a lower index has one. It is final
+    /// once everything below `index` matches the list, because the values it read were then right.
+    pub(in crate::evm) fn mismatch_at(
+        &self,
+        index: BlockAccessIndex,
+    ) -> Option<AccessListMismatch> {
+        self.lowest_mismatch.at(index)
     }
 
     /// The index below which the list answers reads.
@@ -228,8 +238,8 @@ impl PreparedList {
     ) -> Option<AccountInfo> {
         let Some((_, account)) = self.account(address) else { return before };
         let index = self.readable_below(index);
-        let balance = below(&account.balance_changes, index, |it| it.block_access_index);
-        let nonce = below(&account.nonce_changes, index, |it| it.block_access_index);
+        let balance = last_below(&account.balance_changes, index, |it| it.block_access_index);
+        let nonce = last_below(&account.nonce_changes, index, |it| it.block_access_index);
         let code = count_below(&account.code_changes, index, |it| it.block_access_index);
         let code = code.checked_sub(1).and_then(|last| {
             let bytes = &account.code_changes.get(last)?.new_code;
@@ -253,7 +263,7 @@ impl PreparedList {
         (!info.is_empty()).then_some(info)
     }
 
-    /// The value of a slot below `index`, if the block writes the slot by then.
+    /// The value of a slot below `index`, if the list has a write of the slot below `index`.
     pub(in crate::evm) fn slot_below(
         &self,
         index: BlockAccessIndex,
@@ -262,32 +272,32 @@ impl PreparedList {
     ) -> Option<U256> {
         let (_, account) = self.account(address)?;
         let index = self.readable_below(index);
-        let slot = account.storage_changes.get(slot_place(account, slot)?)?;
-        Some(below(&slot.changes, index, |it| it.block_access_index)?.new_value)
+        let slot = account.storage_changes.get(slot_index(account, slot)?)?;
+        Some(last_below(&slot.changes, index, |it| it.block_access_index)?.new_value)
     }
 }
 
-/// Returns a code of the list with its hash.
+/// Returns a listed code with its hash.
 pub(crate) fn code_of(bytes: &Bytes) -> (B256, Bytecode) {
     // Code left by a transaction is never malformed.
     let code = Bytecode::new_raw_checked(bytes.clone());
     (keccak256(bytes), code.unwrap_or_else(|_| Bytecode::new_legacy(bytes.clone())))
 }
 
-/// Block access index of a transaction.
+/// Returns the block access index of a transaction.
 pub(in crate::evm) const fn index_of(tx: TxIndex) -> BlockAccessIndex {
     BlockAccessIndex::from_tx_index(tx.0 as u64)
 }
 
-fn position(index: BlockAccessIndex) -> usize {
+fn to_usize(index: BlockAccessIndex) -> usize {
     usize::try_from(index.get()).unwrap_or(usize::MAX)
 }
 
-fn number(length: usize) -> u32 {
+fn to_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// The index of each change of `account`.
+/// Iterates over the indices of all changes of `account`.
 fn indices(account: &AccountChanges) -> impl Iterator<Item = BlockAccessIndex> + '_ {
     let slots = account.storage_changes.iter().flat_map(|slot| &slot.changes);
     let balances = account.balance_changes.iter().map(|it| it.block_access_index);

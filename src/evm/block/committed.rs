@@ -13,11 +13,13 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{AccountInfo, EvmState};
 use std::sync::Arc;
 
-/// Callback on the caller's thread after each commit.
+/// Callback that is called on the caller's thread after each commit.
 pub(crate) type OnCommit<'f> = &'f mut dyn FnMut(Committed) -> ControlFlow<()>;
 
 /// Reborrows `on_commit` for one part of the block.
-pub(in crate::evm) fn lend<'s>(on_commit: &'s mut Option<OnCommit<'_>>) -> Option<OnCommit<'s>> {
+pub(in crate::evm) fn reborrow<'s>(
+    on_commit: &'s mut Option<OnCommit<'_>>,
+) -> Option<OnCommit<'s>> {
     match on_commit {
         Some(on_commit) => Some(&mut **on_commit),
         None => None,
@@ -26,8 +28,8 @@ pub(in crate::evm) fn lend<'s>(on_commit: &'s mut Option<OnCommit<'_>>) -> Optio
 
 /// A committed transaction, streamed to the caller while later transactions still run.
 ///
-/// A commit is final within its block. When a block is executed, a later transaction may still make the
-/// whole block invalid.
+/// A commit is final within its block. If the block is not being built, a later transaction may
+/// still make the whole block invalid.
 #[derive(Clone, Debug)]
 pub struct Committed {
     /// The transaction's index in the block.
@@ -95,12 +97,12 @@ impl Committed {
 
     /// Returns all state changes of the transaction: [`changes`](Self::changes), with
     /// [`reward`](Self::reward) and [`surcharge`](Self::surcharge) as changes of their receivers.
-    /// They are complete, for instance for a task that computes the state root, and in the form that
-    /// revm's `DatabaseCommit::commit` takes.
+    /// The changes are complete, for instance to compute a state root, and in the form that revm's
+    /// `DatabaseCommit::commit` takes.
     ///
     /// `before` reads an account as it was before this transaction. It is called for at most two
-    /// accounts, the receivers of the fees, and only if they are not in `changes`. An account has its
-    /// code if the transaction deployed it.
+    /// accounts, the receivers of the fees, and only if they are not in `changes`. An account has
+    /// its code if the transaction deployed it.
     ///
     /// # Errors
     /// Returns any error of `before`.

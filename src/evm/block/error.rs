@@ -40,9 +40,9 @@ pub enum BlockErrorKind<E> {
     #[error("the database failed: {0}; once it can be read, execute the block again")]
     Base(E),
     /// The transaction is invalid.
-    #[error("{0}{next}", next = next(.0))]
+    #[error("{0}{advice}", advice = advice(.0))]
     Invalid(Rejection),
-    /// The block's access list (EIP-7928) differs from what the block does.
+    /// The block's access list (EIP-7928) differs from the execution, or is malformed.
     #[error("{0}; refuse the block")]
     AccessList(AccessListError),
     /// A system contract failed (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282), a request
@@ -60,10 +60,10 @@ pub enum BlockErrorKind<E> {
     Internal(Invariant),
 }
 
-/// Advice for a transaction that makes the block invalid.
-fn next(rejection: &Rejection) -> &'static str {
+/// Advice for the caller if a transaction makes the block invalid.
+fn advice(rejection: &Rejection) -> &'static str {
     match rejection {
-        // These messages already say what to do, or come from code of the caller.
+        // These messages already contain advice, or come from the caller's code.
         Rejection::Header(_) | Rejection::AccessList(_) | Rejection::Custom(_) => "",
         Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. } => {
             "; refuse the block, or leave the transaction out with `BlockRequest::build`"
@@ -122,8 +122,8 @@ impl BlockErrorKind<ErasedError> {
 /// Where and why the transactions ended early.
 pub(in crate::evm) type Cause<S> = (BlockPosition, BlockErrorKind<DbError<S>>);
 
-/// Error of a block of `all` transactions, cancelled when everything below `frontier` was
-/// committed.
+/// Returns the error of a block of `all` transactions that was cancelled when everything below
+/// `frontier` was committed.
 pub(in crate::evm) fn cancelled<E>(
     frontier: TxIndex,
     all: usize,
@@ -136,7 +136,7 @@ pub(in crate::evm) fn cancelled<E>(
     (at, BlockErrorKind::Cancelled)
 }
 
-/// Why some transactions did not commit; `None` if all did. Re-raises a panic of user code.
+/// Returns why some transactions did not commit; `None` if all did. Re-raises a panic of user code.
 pub(in crate::evm) fn cause<E>(
     frontier: TxIndex,
     halt: Option<Halt>,
@@ -156,7 +156,7 @@ pub(in crate::evm) fn cause<E>(
             Some(NoResult::Rejected(rejection)) => (tx, BlockErrorKind::Invalid(rejection)),
             Some(NoResult::Stopped(Stop::Base(error))) => (tx, BlockErrorKind::Base(error)),
             Some(NoResult::Panicked(payload)) => payload.resume(),
-            // BlockPosition the frontier everything below is final, so nothing is too early.
+            // At the frontier everything below is final, so no read is too early.
             Some(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) | None => {
                 (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
             }

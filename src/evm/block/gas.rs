@@ -8,7 +8,7 @@ use revm::context_interface::transaction::TransactionType;
 /// Gas of the committed prefix.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct BlockGas {
-    /// After refunds: the receipts' cumulative gas.
+    /// Gas used after refunds, as in the receipts' cumulative gas.
     pub(in crate::evm) cumulative: u64,
     pub(in crate::evm) regular: u64,
     pub(in crate::evm) state: u64,
@@ -16,7 +16,7 @@ pub(in crate::evm) struct BlockGas {
 }
 
 impl BlockGas {
-    /// Gas of `tx`, whose execution used `gas`.
+    /// Gas of `tx`, whose execution used `gas`. Without `tx`, blob gas is not counted.
     pub(in crate::evm) fn of(tx: Option<&TxEnv>, gas: &ResultGas) -> Self {
         Self {
             cumulative: gas.tx_gas_used(),
@@ -35,7 +35,7 @@ impl BlockGas {
         }
     }
 
-    /// Gas used, as the header counts it (EIP-8037 from Amsterdam).
+    /// Gas used, as in the header (EIP-8037 from Amsterdam).
     pub(in crate::evm) fn used(&self, block: &Block) -> u64 {
         if block.cfg.enable_amsterdam_eip8037 {
             self.regular.max(self.state)
@@ -50,8 +50,8 @@ impl BlockGas {
     }
 }
 
-/// Blob gas of a transaction. Only EIP-4844 transactions have blobs; blob hashes in others are
-/// ignored.
+/// Returns the blob gas of a transaction. Blob hashes are ignored unless it is an EIP-4844
+/// transaction.
 pub(in crate::evm) fn blob_gas(tx: &TxEnv) -> u64 {
     if tx.tx_type != TransactionType::Eip4844 as u8 {
         return 0;

@@ -1,4 +1,4 @@
-//! Block-level processing: admission, receipts, system calls, requests, and the result.
+//! Block-level processing: gas accounting, receipts, system calls, requests, and the output.
 
 pub(super) mod commit;
 pub(super) mod committed;

@@ -1,4 +1,4 @@
-//! The result of a block.
+//! The output of a block.
 
 use super::replay::{Replay, ReplayError, Replayed};
 use super::replay_evm::ReplayContext;
@@ -222,15 +222,15 @@ pub struct Stats {
     pub incarnations: u64,
     /// Executions that were aborted: their result was thrown away.
     pub aborts: u64,
-    /// Aborted executions of private batches: another batch had written what they read, or the
-    /// block had no room for their group.
+    /// Aborted executions of private batches: another batch had written a value that they read, or
+    /// the block had no room for their group.
     pub batch_aborts: u64,
     /// Aborted executions that already had results when the block was cancelled or fell back to
     /// sequential execution.
     pub fallback_aborts: u64,
     /// Aborted executions that had to wait: they read an estimate of a lower transaction, or needed
-    /// a value that is final only at the frontier. Aborts that none of these counters covers
-    /// failed, or had read a value that changed later.
+    /// a value that is final only at the frontier. All other aborted executions failed, or had read
+    /// a value that changed later.
     pub estimate_reads: u64,
     /// Transactions whose committed result was computed speculatively, by a job started above the
     /// frontier.
@@ -252,8 +252,8 @@ pub struct Stats {
     /// Private batches that the calling thread ran at the same time as such a worker, and finished
     /// first.
     pub helped_batches: u64,
-    /// Committed private batches of contiguous transactions: no earlier batch had changed what they
-    /// read.
+    /// Committed private batches of contiguous transactions: no earlier batch had changed a value
+    /// that they read.
     pub contiguous_batches: u64,
     /// Jobs that workers reported; a job is a few transactions, or a batch.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
@@ -264,7 +264,7 @@ pub struct Stats {
     pub ahead: u64,
 }
 
-/// Counters of a block so far, from which its [`Stats`] are made.
+/// Counters of a block so far, from which its [`Stats`] are computed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct BlockCounters {
     pub(in crate::evm) protocol: Counters,

@@ -1,7 +1,7 @@
-//! Splits results of transactions into outcomes and receipts.
+//! Splits the results of transactions into outcomes and receipts.
 
 use super::output::{Executed, ExecutedStatus, Outcome};
-use crate::evm::exec::balances::Moved;
+use crate::evm::exec::balances::ChangedBalances;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
@@ -24,13 +24,13 @@ pub(in crate::evm) struct OutcomesBuilder {
     loggers: Loggers,
 }
 
-/// Bloom filter of the addresses that emitted logs, with the bits of [`Moved`].
+/// Bloom filter of the addresses that emitted logs, with the bits of [`ChangedBalances`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Loggers([u64; Moved::WORDS]);
+struct Loggers([u64; ChangedBalances::WORDS]);
 
 impl Loggers {
     fn add(&mut self, address: Address) {
-        let (word, bit) = Moved::place(address);
+        let (word, bit) = ChangedBalances::word_and_bit(address);
         if let Some(word) = self.0.get_mut(word) {
             *word |= bit;
         }
@@ -41,13 +41,14 @@ impl Loggers {
     }
 
     fn may_have(&self, address: Address) -> bool {
-        let (word, bit) = Moved::place(address);
+        let (word, bit) = ChangedBalances::word_and_bit(address);
         self.0.get(word).is_none_or(|word| word & bit != 0)
     }
 }
 
 impl OutcomesBuilder {
-    /// An empty builder for transactions from `first` on, with room for `transactions` of them.
+    /// Creates an empty builder for transactions from `first` on, with room for `transactions`
+    /// transactions.
     pub(in crate::evm) fn with_capacity(first: usize, transactions: usize) -> Self {
         Self {
             first,
@@ -68,7 +69,7 @@ impl OutcomesBuilder {
     pub(in crate::evm) fn take(&mut self, tx: &TxEnv, outcome: &mut TxOutcome) {
         match outcome {
             Ok(Some(output)) => self.add_executed(tx, TxOutput::take_result(output)),
-            Ok(None) => unreachable!("what has no result there was added before"),
+            Ok(None) => unreachable!("the result was added to this builder before"),
             Err(rejection) => self.add_skipped(rejection.clone()),
         }
     }
@@ -98,7 +99,7 @@ impl OutcomesBuilder {
                 (ExecutedStatus::Halt { reason }, gas, logs)
             }
         };
-        // The logs are in the processor's cache at this point.
+        // Record the emitters now, while the logs are in the processor's cache.
         logs.iter().for_each(|log| loggers.add(log.address));
         let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
         let cumulative_gas_used = *cumulative_gas_used;
@@ -106,7 +107,7 @@ impl OutcomesBuilder {
         outcomes.push(Outcome::Executed(Executed { status, gas }));
     }
 
-    /// Appends the outcomes and receipts of the transactions that follow.
+    /// Appends the outcomes and receipts of the next transactions.
     pub(in crate::evm) fn append(&mut self, mut later: Self) {
         // Moving the other builder is cheaper than growing this one.
         let is_first = self.end() == 0 && later.first == 0;
@@ -134,13 +135,14 @@ impl OutcomesBuilder {
         self.first + self.outcomes.len()
     }
 
-    /// Logs of all transactions, in block order; empty if no log can be from `address`.
+    /// Logs of all transactions in block order, or none if no log can be from `address`.
     pub(in crate::evm) fn logs_with(&self, address: Address) -> impl Iterator<Item = &Log> {
         let receipts = self.loggers.may_have(address).then_some(&self.receipts);
         receipts.into_iter().flatten().flat_map(|receipt| &receipt.logs)
     }
 
-    /// Adds the transactions missing so far. `results` holds all transactions of `block`.
+    /// Adds the missing transactions and returns all outcomes and receipts. `results` has an entry
+    /// for every transaction of `block`.
     pub(in crate::evm) fn complete(
         mut self,
         block: &Block,

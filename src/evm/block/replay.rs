@@ -1,4 +1,4 @@
-//! Replays one transaction of an executed block, alone, with an inspector.
+//! Replays a single transaction of an executed block with an inspector.
 //!
 //! With [`Config::keep_changes`] set, the changes of each transaction are kept as it commits. The
 //! state a transaction read consists of the state before the block, the changes of the pre-block
@@ -34,7 +34,7 @@ use revm::state::EvmState;
 use revm::{Database, DatabaseCommit, Inspector};
 use std::sync::Arc;
 
-/// Data of a block that is kept to replay its transactions.
+/// Data of an executed block for replaying its transactions.
 #[derive(Clone)]
 pub(in crate::evm) struct Replay {
     block: Arc<Block>,
@@ -235,7 +235,7 @@ impl Replay {
         (ctx.journaled_state.database, ran)
     }
 
-    /// Applies the changes of the committed `tx` to `state`.
+    /// Applies the changes of `tx` to `state`. Does nothing if `tx` has not committed.
     pub(super) fn apply(
         &self,
         tx: TxIndex,
@@ -254,7 +254,7 @@ impl Replay {
     }
 }
 
-/// Result of a replay whose state is kept elsewhere.
+/// Result of a replay, without the state before the transaction.
 pub(super) struct ReplayRun<I> {
     pub(super) result: ExecutionResult,
     pub(super) state: EvmState,
@@ -272,7 +272,7 @@ pub(super) fn failed(
     }
 }
 
-/// Observes commits: keeps them for replays, and notes whether the caller ended its stream.
+/// Records commits for replays, and whether the caller has ended its stream.
 pub(in crate::evm) struct CommitRecorder {
     kept: Option<Vec<Committed>>,
     has_ended: bool,
@@ -284,9 +284,8 @@ impl CommitRecorder {
         Self { kept: keeps.then(Vec::new), has_ended: false }
     }
 
-    /// Runs `transactions` with a callback for each commit, which records it and then calls
-    /// `on_commit`.
-    pub(in crate::evm) fn listen<R>(
+    /// Calls `transactions` with a callback that records each commit and passes it to `on_commit`.
+    pub(in crate::evm) fn record<R>(
         &mut self,
         on_commit: Option<OnCommit<'_>>,
         transactions: impl FnOnce(Option<OnCommit<'_>>) -> R,
@@ -316,13 +315,13 @@ impl CommitRecorder {
         self.has_ended
     }
 
-    /// Returns the recorded commits of the block of `block_context`, over `overlay`.
+    /// Returns the data for replays, if commits were kept and no custom EVM ran the block.
     pub(in crate::evm) fn end(
         self,
         block_context: &BlockContext,
         overlay: &Arc<Overlay>,
     ) -> Option<Replay> {
-        let committed = self.kept.filter(|_| !block_context.extensions.has_own_evm())?;
+        let committed = self.kept.filter(|_| !block_context.extensions.has_custom_evm())?;
         Some(Replay {
             block: Arc::clone(&block_context.block),
             extensions: block_context.extensions.clone(),

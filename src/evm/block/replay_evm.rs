@@ -1,4 +1,4 @@
-//! revm's EVM for replays: the database of a replay, and the handler with the surcharge.
+//! revm's EVM for replays: its database, and its handler with the surcharge.
 
 use crate::evm::exec::any::AnyState;
 use crate::evm::exec::base::BlockBase;
@@ -36,7 +36,7 @@ impl fmt::Debug for ReplayBase<'_> {
 /// revm's context in a replay, as inspectors receive it.
 pub type ReplayContext<'s> = MainnetContext<State<ReplayBase<'s>>>;
 
-/// revm's mainnet handler, extended by the surcharge.
+/// revm's mainnet handler with the surcharge.
 pub(super) struct ReplayHandler<'r, 's, I> {
     pub(super) extensions: &'r Extensions,
     pub(super) marker: PhantomData<(&'s (), I)>,

@@ -13,10 +13,11 @@ pub(crate) fn no_code(contract: Address) -> String {
 const DEPOSIT_EVENT: B256 =
     b256!("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5");
 
-/// Layout of the event's data as the EIP fixes it: (offset of the length word, length) per field.
+/// Layout of the event's data according to the EIP: (offset of the length word, length) per field,
+/// in bytes.
 const FIELDS: [(usize, usize); 5] = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
 
-/// Length of the event's data.
+/// Length of the event's data in bytes.
 const EVENT_LENGTH: usize = 576;
 
 /// Appends one deposit request with all deposits found in `logs`; none if there are no deposits.
@@ -43,7 +44,7 @@ pub fn push_deposits<'a>(
     Ok(())
 }
 
-/// Appends the fields of one event; returns `false` if its layout is not that of the EIP.
+/// Appends the fields of an event. Returns `false` if its layout differs from the EIP's.
 fn append_deposit(data: &[u8], deposits: &mut Vec<u8>) -> bool {
     if data.len() != EVENT_LENGTH {
         return false;

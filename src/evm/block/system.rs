@@ -2,7 +2,7 @@
 //! the irregular state change of the DAO fork.
 
 use super::requests::no_code;
-use crate::evm::bal::outside::Outside;
+use crate::evm::bal::outside::StepAccesses;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
 use crate::evm::exec::input::Block;
@@ -36,12 +36,12 @@ pub(in crate::evm) enum SystemError<E> {
     Contract(String),
 }
 
-/// State on which system contracts are called.
+/// The state on which system contracts are called.
 enum Below<DB: Database> {
     /// The bare database, for a block without system calls: creating revm's `State` costs some
     /// 15,000 instructions, as much as a transfer.
     Database(DB),
-    /// Contains the changes of the calls so far.
+    /// The database with the changes of the calls so far.
     State(Box<State<DB>>),
 }
 
@@ -51,10 +51,10 @@ pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
     below: Below<DB>,
     pub(in crate::evm) effects: Vec<AccountChange>,
     /// Accesses of the calls, if an access list is being built or checked.
-    pub(in crate::evm) outside: Outside,
+    pub(in crate::evm) step_accesses: StepAccesses,
     /// Whether precompiles are warm. revm warms them at the first transaction of an EVM, so they
-    /// are cold before the transactions and warm after them. No real system contract calls one, but
-    /// results must be equal in every case.
+    /// are cold before the transactions and warm after them. No real system contract calls a
+    /// precompile, but results must be equal in every case.
     pub(in crate::evm) warm_precompiles: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             block_context,
             below,
             effects: Vec::new(),
-            outside: Outside::default(),
+            step_accesses: StepAccesses::default(),
             warm_precompiles: false,
         }
     }
@@ -98,12 +98,12 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     }
 
     /// Returns the database, the changes of each call, and the accesses of all calls.
-    pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>, Outside) {
+    pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>, StepAccesses) {
         let database = match self.below {
             Below::Database(database) => database,
             Below::State(state) => state.database,
         };
-        (database, self.effects, self.outside)
+        (database, self.effects, self.step_accesses)
     }
 
     fn block(&self) -> &'a Block {
@@ -127,8 +127,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         };
         if genesis {
             let message = "the first block has a parent beacon block root (EIP-4788)";
-            let right = root.is_zero();
-            return if right { Ok(()) } else { Err(SystemError::Contract(message.into())) };
+            let is_valid = root.is_zero();
+            return if is_valid { Ok(()) } else { Err(SystemError::Contract(message.into())) };
         }
         let root = Bytes::copy_from_slice(root.as_slice());
         self.call(eip4788::BEACON_ROOTS_ADDRESS, root)?;
@@ -138,8 +138,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// Whether system contracts are called after the transactions.
     pub(in crate::evm) fn has_calls_after(&self) -> bool {
         let block = self.block();
-        let asked = block.rules.system_calls && block.rules.requests;
-        asked && block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
+        let is_requested = block.rules.system_calls && block.rules.requests;
+        is_requested && block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
     }
 
     /// Pays the withdrawals (EIP-4895), then collects the requests of system contracts (EIP-7002,
@@ -147,7 +147,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// read balances.
     ///
     /// # Errors
-    /// A contract without code, or a failing call, makes the block invalid.
+    /// Returns an error, which makes the block invalid, if a contract has no code or a call fails.
     pub(in crate::evm) fn after_transactions(
         &mut self,
         requests: &mut Requests,
@@ -195,7 +195,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             account.mark_touch();
             paid.insert(address, account);
         }
-        self.keep(paid);
+        self.record(paid);
         Ok(())
     }
 
@@ -209,14 +209,14 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         Err(SystemError::Contract(no_code(contract)))
     }
 
-    /// Keeps the changes of a step.
-    fn keep(&mut self, left: EvmState) {
+    /// Records the changes and accesses of a step, and applies them to the state.
+    fn record(&mut self, journal: EvmState) {
         if self.block_context.uses_list() {
-            self.outside.add_call(&left);
+            self.step_accesses.add_call(&journal);
         }
-        self.effects.extend(all_changes(left.clone()));
+        self.effects.extend(all_changes(journal.clone()));
         if let Below::State(state) = &mut self.below {
-            state.commit(left);
+            state.commit(journal);
         }
     }
 
@@ -227,8 +227,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     ) -> Result<ExecutionResult, SystemError<DB::Error>> {
         let block = self.block();
         let Below::State(state) = &mut self.below else {
-            let early = "the block is of a fork without system contracts";
-            return Err(SystemError::Contract(early.into()));
+            let message = "the block is of a fork without system contracts";
+            return Err(SystemError::Contract(message.into()));
         };
         let precompiles = BlockPrecompiles::new(
             block.cfg.spec,
@@ -248,13 +248,13 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        self.keep(called.state);
+        self.record(called.state);
         Ok(called.result)
     }
 }
 
-/// Balance increments at the end of the block, in wei: rewards and withdrawals. An increment of
-/// zero still touches the account.
+/// Returns the balance increments at the end of the block, in wei: rewards and withdrawals. An
+/// increment of zero touches the account, too.
 pub(in crate::evm) fn balance_increments(block: &Block) -> AddressMap<u128> {
     let mut increments = rewards(block);
     for (address, amount) in withdrawals(block) {
@@ -263,7 +263,7 @@ pub(in crate::evm) fn balance_increments(block: &Block) -> AddressMap<u128> {
     increments
 }
 
-/// Block and ommer rewards, in wei; by default none after the merge.
+/// Returns block and ommer rewards, in wei; by default none after the merge.
 pub(in crate::evm) fn rewards(block: &Block) -> AddressMap<u128> {
     let mut rewards = AddressMap::default();
     let reward = block.rules.block_reward.unwrap_or_else(|| reward_by_fork(block.cfg.spec));
@@ -278,7 +278,7 @@ pub(in crate::evm) fn rewards(block: &Block) -> AddressMap<u128> {
     rewards
 }
 
-/// Withdrawals (EIP-4895) from Shanghai, in wei.
+/// Returns the withdrawals (EIP-4895, from Shanghai), in wei.
 fn withdrawals(block: &Block) -> AddressMap<u128> {
     let mut withdrawals = AddressMap::default();
     if block.cfg.spec.is_enabled_in(SpecId::SHANGHAI) {
@@ -294,7 +294,8 @@ fn add(increments: &mut AddressMap<u128>, address: Address, amount: u128) {
     *sum = sum.saturating_add(amount);
 }
 
-/// Default block reward of a fork, in wei (Yellow Paper section 11.3, EIP-649, EIP-1234, EIP-3675).
+/// Returns the default block reward of a fork, in wei (Yellow Paper section 11.3, EIP-649,
+/// EIP-1234, EIP-3675).
 fn reward_by_fork(spec: SpecId) -> u128 {
     const ETHER: u128 = 1_000_000_000_000_000_000;
     if spec.is_enabled_in(SpecId::MERGE) {
@@ -308,7 +309,7 @@ fn reward_by_fork(spec: SpecId) -> u128 {
     }
 }
 
-/// Reward of an ommer, an eighth less for each generation (Yellow Paper section 11.3).
+/// Returns the reward of an ommer, an eighth less for each generation (Yellow Paper section 11.3).
 fn ommer_reward(reward: u128, block: U256, ommer: u64) -> u128 {
     let block: u64 = block.saturating_to();
     let share = ommer.saturating_add(8).saturating_sub(block);

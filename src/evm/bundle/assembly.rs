@@ -1,8 +1,8 @@
 //! Assembles accounts into a block's bundle.
 
-use super::bucket::{Fold, Folds};
+use super::bucket::{BucketFolds, LazyFold};
 use super::folded::{AccountReverted, FoldedAccount, keeps_slots};
-use super::shares::Folded;
+use super::shares::FoldedBucket;
 use crate::evm::exec::bundle_shards::BUNDLE_SHARDS;
 use crate::evm::exec::change::AccountChange;
 use alloy_primitives::map::Entry;
@@ -10,8 +10,8 @@ use alloy_primitives::{Address, B256};
 use revm::bytecode::Bytecode;
 use revm::database::{BundleAccount, BundleState};
 
-/// Safety margin for the estimated number of accounts: one extra per `MARGIN` accounts.
-const MARGIN: usize = 8;
+/// Safety margin of the estimated number of accounts: one extra per `MARGIN_ONE_IN` accounts.
+const MARGIN_ONE_IN: usize = 8;
 
 /// A bundle under construction.
 pub(in crate::evm) struct BundleAssembly {
@@ -19,7 +19,7 @@ pub(in crate::evm) struct BundleAssembly {
     /// Reverts of the block, if they are wanted.
     reverts: Option<Vec<AccountReverted>>,
     /// Accounts whose slot reverts are computed separately.
-    apart: Vec<Address>,
+    undone_separately: Vec<Address>,
 }
 
 impl BundleAssembly {
@@ -29,20 +29,20 @@ impl BundleAssembly {
 
     /// Creates a bundle that continues `parent`.
     pub(in crate::evm) fn after(parent: BundleState, reverts: bool) -> Self {
-        Self { bundle: parent, reverts: reverts.then(Vec::new), apart: Vec::new() }
+        Self { bundle: parent, reverts: reverts.then(Vec::new), undone_separately: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.bundle.state.is_empty()
     }
 
-    /// Number of accounts the bundle can hold without growing.
+    /// Number of accounts that the bundle can hold without growing.
     pub(super) fn room(&self) -> usize {
         let reverts = self.reverts.as_ref().map_or(usize::MAX, Vec::capacity);
         self.bundle.state.capacity().min(reverts)
     }
 
-    /// Reserves room for `accounts` more accounts: they are large, and growing would move them.
+    /// Reserves room for `accounts` more accounts. They are large, and growing would move them.
     pub(in crate::evm) fn expect(&mut self, accounts: usize) {
         self.bundle.state.reserve(accounts);
         if let Some(reverts) = &mut self.reverts {
@@ -50,9 +50,9 @@ impl BundleAssembly {
         }
     }
 
-    /// Inserts an account as the block left it. Slots that a parent bundle has for the account
-    /// stay, if the account [keeps](keeps_slots) them.
-    fn put(&mut self, address: Address, account: BundleAccount) {
+    /// Inserts an account as the block left it. Slots of the account in a parent bundle stay if the
+    /// account [keeps](keeps_slots) them.
+    fn insert(&mut self, address: Address, account: BundleAccount) {
         let BundleState { state, state_size, .. } = &mut self.bundle;
         match state.entry(address) {
             Entry::Vacant(place) => {
@@ -81,10 +81,10 @@ impl BundleAssembly {
     /// Adds an account that the block has not added yet.
     pub(super) fn add(&mut self, address: Address, folded: FoldedAccount) {
         let is_reverted = folded.is_reverted();
-        let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
-        self.put(address, account);
-        let Self { bundle, reverts, apart, .. } = self;
-        apart.extend(is_undone_apart.then_some(address));
+        let FoldedAccount { account, revert, contract, is_undone_separately } = folded;
+        self.insert(address, account);
+        let Self { bundle, reverts, undone_separately, .. } = self;
+        undone_separately.extend(is_undone_separately.then_some(address));
         bundle.contracts.extend(contract);
         if let Some(reverts) = reverts.as_mut().filter(|_| is_reverted) {
             bundle.reverts_size += revert.size_hint();
@@ -93,11 +93,11 @@ impl BundleAssembly {
     }
 
     /// Adds the accounts of a bucket, which the block has not added yet.
-    pub(in crate::evm) fn add_folds(&mut self, folds: Folds<'_>) {
-        let Folds { accounts, large } = folds;
+    pub(in crate::evm) fn add_folds(&mut self, folds: BucketFolds<'_>) {
+        let BucketFolds { accounts, large } = folds;
         for (address, fold) in accounts {
-            // Build the common case in place: a finished account takes some 600 bytes.
-            if let Fold::Once(change) = &fold
+            // Build the common case in place: a finished account has some 600 bytes.
+            if let LazyFold::Once(change) = &fold
                 && self.add_plain(change)
             {
                 continue;
@@ -108,12 +108,12 @@ impl BundleAssembly {
         }
     }
 
-    /// Adds accounts folded by other workers, which keep the reverts.
-    pub(in crate::evm) fn add_folded(&mut self, folded: Folded) {
-        let Folded { accounts, contracts, reverts_size, apart, .. } = folded;
+    /// Adds accounts that other workers have folded, without their reverts.
+    pub(in crate::evm) fn add_folded(&mut self, folded: FoldedBucket) {
+        let FoldedBucket { accounts, contracts, reverts_size, undone_separately, .. } = folded;
         self.bundle.state.reserve(accounts.len());
-        accounts.into_iter().for_each(|(address, account)| self.put(address, account));
-        self.apart.extend(apart);
+        accounts.into_iter().for_each(|(address, account)| self.insert(address, account));
+        self.undone_separately.extend(undone_separately);
         self.bundle.contracts.extend(contracts);
         self.bundle.reverts_size += reverts_size;
     }
@@ -123,18 +123,18 @@ impl BundleAssembly {
         let Self { bundle: own, .. } = self;
         let mut joined = Self { bundle: parent, ..self };
         joined.bundle.state.reserve(own.state.len());
-        own.state.into_iter().for_each(|(address, account)| joined.put(address, account));
+        own.state.into_iter().for_each(|(address, account)| joined.insert(address, account));
         joined.bundle.contracts.extend(own.contracts);
         joined.bundle.reverts_size += own.reverts_size;
         joined
     }
 
-    /// Moves the reverts out, except those of accounts that other workers folded.
+    /// Moves the reverts out, except those of accounts that other workers have folded.
     pub(in crate::evm) fn take_reverts(&mut self) -> Vec<AccountReverted> {
         self.reverts.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
-    /// Adds an account that the bundle does not have yet, if its change is a plain one. Returns
+    /// Adds an account if the bundle does not have it yet and its change is a plain one. Returns
     /// whether it was added.
     pub(super) fn add_plain(&mut self, change: &AccountChange) -> bool {
         let Self { bundle, reverts, .. } = self;
@@ -151,16 +151,16 @@ impl BundleAssembly {
         true
     }
 
-    /// Adds reverts of accounts that were [folded](Self::add_folded) before.
-    pub(in crate::evm) fn keep_reverts(&mut self, more: Vec<AccountReverted>) {
+    /// Adds reverts of accounts that were added by [`add_folded`](Self::add_folded).
+    pub(in crate::evm) fn add_reverts(&mut self, more: Vec<AccountReverted>) {
         if let Some(reverts) = &mut self.reverts {
             reverts.extend(more);
         }
     }
 
     /// Moves out the addresses of accounts whose slot reverts are computed separately.
-    pub(in crate::evm) fn take_apart(&mut self) -> Vec<Address> {
-        core::mem::take(&mut self.apart)
+    pub(in crate::evm) fn take_undone_separately(&mut self) -> Vec<Address> {
+        core::mem::take(&mut self.undone_separately)
     }
 
     /// Removes an account; its revert stays.
@@ -171,7 +171,7 @@ impl BundleAssembly {
     }
 
     /// Removes the reverts of accounts that are `gone`.
-    pub(super) fn forget_reverts(&mut self, gone: impl Fn(&Address) -> bool) {
+    pub(super) fn remove_reverts(&mut self, gone: impl Fn(&Address) -> bool) {
         let Self { bundle, reverts, .. } = self;
         if let Some(reverts) = reverts {
             reverts.retain(|(address, revert)| {
@@ -184,7 +184,6 @@ impl BundleAssembly {
         }
     }
 
-    /// Adds new codes.
     pub(super) fn add_codes(&mut self, codes: impl Iterator<Item = (B256, Bytecode)>) {
         self.bundle.contracts.extend(codes);
     }
@@ -202,8 +201,8 @@ impl BundleAssembly {
     }
 }
 
-/// When the first bucket arrives, reserves room for all accounts, extrapolated from its `shards`
-/// and `accounts`.
+/// Reserves room for all accounts when the first bucket arrives, extrapolated from its `shards` and
+/// its number of `accounts`.
 pub(in crate::evm) fn expect(assembly: &mut BundleAssembly, shards: u64, accounts: usize) {
     if !assembly.is_empty() {
         return;
@@ -213,5 +212,5 @@ pub(in crate::evm) fn expect(assembly: &mut BundleAssembly, shards: u64, account
         return assembly.expect(accounts);
     }
     let all = accounts * BUNDLE_SHARDS as usize / shards.max(1);
-    assembly.expect(all + all / MARGIN);
+    assembly.expect(all + all / MARGIN_ONE_IN);
 }

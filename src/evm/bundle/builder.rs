@@ -1,4 +1,4 @@
-//! Incremental bundle: accounts enter it while the block's transactions commit.
+//! Incremental bundle: built while the block's transactions commit.
 
 use super::assembly::BundleAssembly;
 use super::block_effects::BlockEffects;
@@ -15,15 +15,15 @@ use revm::database::BundleState;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Accounts of a running block. An account that changed once is finished at once, as if nothing
-/// else would happen to it.
+/// Accounts of a running block. An account is finished after its first change, and reopened if it
+/// changes again.
 struct Accounts {
     finished: BundleAssembly,
-    /// New codes of finished accounts, with the number of accounts that have each: a code that is
+    /// New codes of finished accounts, with the number of accounts that have each. A code that is
     /// replaced later must not enter the bundle.
     codes: B256Map<(usize, Bytecode)>,
-    /// Accounts that changed more than once, or whose finished entry would not show what happened
-    /// so far.
+    /// Accounts that changed more than once, or whose finished entry would not show all changes so
+    /// far.
     open: AddressMap<Box<AccountFold>>,
     /// The bundle to continue; accounts in it stay `open`.
     parent: Option<Arc<BundleState>>,
@@ -40,7 +40,7 @@ impl Accounts {
             self.open.insert(address, fold);
         } else if self.finished.add_plain(change) {
             // The most common case.
-        } else if let Some(mut fold) = resume(&mut self.finished, &mut self.codes, &address) {
+        } else if let Some(mut fold) = reopen(&mut self.finished, &mut self.codes, &address) {
             fold.apply(change);
             self.open.insert(address, Box::new(fold));
         } else {
@@ -53,7 +53,7 @@ impl Accounts {
         }
     }
 
-    /// Returns a fold of the account as the parent's bundle has it, if it does.
+    /// Returns a fold that continues the account in the parent's bundle, if it has the account.
     fn continued(&self, address: &Address) -> Option<Box<AccountFold>> {
         let parent = self.parent.as_ref()?.account(address)?;
         Some(Box::new(AccountFold::after_parent(parent)))
@@ -76,8 +76,8 @@ impl Accounts {
             if let Some(continued) = continued {
                 return continued;
             }
-            let begun = || AccountFold::before(before.clone());
-            Box::new(resume(finished, codes, &address).unwrap_or_else(begun))
+            let new_fold = || AccountFold::before(before.clone());
+            Box::new(reopen(finished, codes, &address).unwrap_or_else(new_fold))
         })
     }
 
@@ -86,7 +86,7 @@ impl Accounts {
         let codes = codes.into_iter().filter(|(_, (accounts, _))| *accounts > 0);
         assembly.add_codes(codes.map(|(hash, (_, code))| (hash, code)));
         if !open.is_empty() && !mutant!(RevertTwice) {
-            assembly.forget_reverts(|address| open.contains_key(address));
+            assembly.remove_reverts(|address| open.contains_key(address));
         }
         assembly.expect(open.len());
         for (address, fold) in open {
@@ -106,7 +106,7 @@ impl Accounts {
 }
 
 /// Reopens a finished account, if there is one.
-fn resume(
+fn reopen(
     finished: &mut BundleAssembly,
     codes: &mut B256Map<(usize, Bytecode)>,
     address: &Address,
@@ -117,7 +117,7 @@ fn resume(
     {
         *accounts -= 1;
     }
-    Some(AccountFold::resumed(account))
+    Some(AccountFold::reopened(account))
 }
 
 /// A bundle that grows as transactions commit.
@@ -147,21 +147,21 @@ impl BundleBuilder {
     /// Adds the changes of the next transactions.
     pub(super) fn extend(&mut self, outcomes: &[TxOutcome]) {
         let first = self.progress.seen;
-        let left = (first..).zip(outcomes).filter_map(|(place, outcome)| match outcome {
-            Ok(Some(output)) => Some((place, &**output)),
+        let outputs = (first..).zip(outcomes).filter_map(|(index, outcome)| match outcome {
+            Ok(Some(output)) => Some((index, &**output)),
             Ok(None) | Err(_) => None,
         });
-        self.extend_up_to(first + outcomes.len(), left);
+        self.extend_up_to(first + outcomes.len(), outputs);
     }
 
-    /// Adds the changes of the next transactions, below `end`; each output comes with its index.
+    /// Adds the changes of the next transactions, below `end`: outputs with their indices.
     pub(in crate::evm) fn extend_up_to<'o>(
         &mut self,
         end: usize,
-        left: impl Iterator<Item = (usize, &'o TxOutput)>,
+        outputs: impl Iterator<Item = (usize, &'o TxOutput)>,
     ) {
-        for (place, output) in left {
-            self.progress.seen = place;
+        for (index, output) in outputs {
+            self.progress.seen = index;
             self.add(output);
         }
         self.progress.seen = end;
@@ -183,12 +183,12 @@ impl BundleBuilder {
         }
     }
 
-    /// Adds the effects of a whole block that the bundle does not contain yet.
+    /// Adds the effects of the block that the bundle does not contain yet.
     pub(in crate::evm) fn complete(&mut self, effects: &BlockEffects) {
-        let rest = effects.outcomes.get(self.progress.seen..).unwrap_or_default();
+        let tail = effects.outcomes.get(self.progress.seen..).unwrap_or_default();
         let lost = mutant!(TailLost);
-        let rest = if lost { &[] } else { rest };
-        rest.iter().flatten().flatten().for_each(|output| self.add(output));
+        let tail = if lost { &[] } else { tail };
+        tail.iter().flatten().flatten().for_each(|output| self.add(output));
         self.apply(&effects.after);
         for (address, before) in &effects.drained {
             self.accounts.open(*address, before).drain();

@@ -4,7 +4,7 @@
 //! account and without a cache of plain state.
 
 use super::folded::{FoldedAccount, keeps_slots, new_code};
-use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside, SlotChange};
+use crate::evm::exec::change::{AccountChange, ChangeKind, CodeState, SlotChange};
 use crate::evm::fees::reward::Reward;
 use alloy_primitives::U256;
 use revm::database::states::reverts::AccountInfoRevert;
@@ -17,18 +17,18 @@ use std::collections::hash_map::Entry;
 /// Number of slots of one account above which its final number of slots is extrapolated.
 const MANY_SLOTS: usize = 64;
 
-/// Part of a block's transactions whose changes a bundle contains.
+/// Progress of a bundle through the transactions of a block.
 #[derive(Clone, Copy)]
 pub(super) struct BundleProgress {
-    /// Number of transactions so far.
+    /// Number of transactions that the bundle contains.
     pub(super) seen: usize,
-    /// Number of all transactions of the block.
+    /// Number of transactions of the block.
     pub(super) all: usize,
 }
 
 impl BundleProgress {
-    /// Number of items to reserve room for when `more` items are added to the `present` ones, with
-    /// room for later items extrapolated from the transactions so far: growing moves every item.
+    /// Number of items to reserve room for when `more` items are added to `present` ones. Later
+    /// items are extrapolated from the transactions so far, because growing moves every item.
     pub(super) fn room(self, present: usize, more: usize) -> usize {
         let expected = present.saturating_mul(self.all) / self.seen.max(1);
         expected.saturating_sub(present).min(8 * present).max(more)
@@ -56,7 +56,7 @@ impl AccountFold {
         Self::loaded(status, info)
     }
 
-    /// Creates a fold of an account as a parent's bundle leaves it.
+    /// Creates a fold of an account as it is in a parent's bundle.
     pub(super) fn after_parent(parent: &BundleAccount) -> Self {
         Self::loaded(parent.status, parent.info.clone())
     }
@@ -69,8 +69,8 @@ impl AccountFold {
         fold
     }
 
-    /// Reopens an account that [`finish_early`](Self::finish_early) finished as `account`.
-    pub(super) fn resumed(account: BundleAccount) -> Self {
+    /// Reopens an account that [`finish_early`](Self::finish_early) has finished as `account`.
+    pub(super) fn reopened(account: BundleAccount) -> Self {
         let BundleAccount { info, original_info, storage, status } = account;
         let before = Self::before(original_info);
         let previous = Some((before.status, before.info));
@@ -125,12 +125,12 @@ impl AccountFold {
             return;
         };
         let balance = reward.apply(Some(info.balance)).unwrap_or(info.balance);
-        // Only before EIP-161: an existing empty account continues to exist.
+        // Only before EIP-161: an existing empty account stays.
         if balance.is_zero() && info.is_empty() {
             return;
         }
         if self.previous.is_some() {
-            // Fast path: every transaction of the block takes it for the beneficiary.
+            // Fast path: every transaction takes it for the beneficiary.
             info.balance = balance;
             self.status = self.status.on_changed(info.has_no_code_and_nonce());
         } else {
@@ -153,7 +153,7 @@ impl AccountFold {
         self.settle(info);
     }
 
-    /// Applies a change from outside the EVM: revm deletes an account left empty, on any fork.
+    /// Applies a change from outside the EVM. revm then deletes an empty account, on any fork.
     fn settle(&mut self, info: AccountInfo) {
         if info.is_empty() {
             self.touch_empty();
@@ -173,24 +173,24 @@ impl AccountFold {
     }
 
     /// Applies a change. A change omits unchanged code, which is taken from the fold unless revm
-    /// forgot it.
+    /// has dropped it.
     fn change_from(&mut self, change: &AccountChange, mut info: AccountInfo) {
-        let forgotten = change.before.as_ref().is_some_and(|before| before.code.is_some());
+        let is_dropped = change.before.as_ref().is_some_and(|before| before.code.is_some());
         let is_first = self.previous.is_none();
-        if let Some(old) = self.info.as_mut().filter(|_| !forgotten)
+        if let Some(old) = self.info.as_mut().filter(|_| !is_dropped)
             && info.code.is_none()
             && info.code_hash == old.code_hash
         {
-            // A replaced info needs no code; the info that the bundle reverts to does.
+            // The info that the bundle reverts to keeps its code; any other replaced info does not.
             info.code = if is_first { old.code.clone() } else { old.code.take() };
             // The bundle does not list the code of an account that had no code before the block.
-            let reads_list = |(_, first): &(_, Option<AccountInfo>)| {
+            let lists_code = |(_, first): &(_, Option<AccountInfo>)| {
                 first.as_ref().is_none_or(|first| !first.is_empty_code_hash())
             };
-            let is_learnt = change.code == CodeBeside::Learnt
+            let is_loaded = change.code == CodeState::LoadedByTx
                 && info.is_empty_code_hash()
                 && !mutant!(CodeLearntUntold);
-            if is_learnt && info.code.is_none() && self.previous.as_ref().is_some_and(reads_list) {
+            if is_loaded && info.code.is_none() && self.previous.as_ref().is_some_and(lists_code) {
                 info.code = Some(Bytecode::default());
             }
         }
@@ -212,7 +212,7 @@ impl AccountFold {
                 Entry::Occupied(entry) if mutant!(RevertOfSecond) => {
                     *entry.into_mut() = StorageSlot::new_changed(*before, *after);
                 }
-                // Back to the value before the block: not a change.
+                // A slot that is back to its value before the block has no change.
                 Entry::Occupied(entry) if entry.get().original_value() == *after => {
                     entry.remove();
                 }
@@ -244,7 +244,7 @@ impl AccountFold {
         }
     }
 
-    /// Converts into revm's type for all of the block's changes to the account.
+    /// Converts the fold into revm's type for the block's changes to an account.
     fn into_transition(self) -> Option<TransitionAccount> {
         let Self { status, info, previous, storage, storage_was_destroyed, .. } = self;
         let (previous_status, previous_info) = previous?;
@@ -260,17 +260,17 @@ impl AccountFold {
     }
 
     /// Returns the account's entry in a new bundle; `None` if nothing happened to the account.
-    /// `apart`: the slot reverts are computed separately, if slots only changed.
-    pub(super) fn finish(self, apart: bool) -> Option<FoldedAccount> {
+    /// `undo_separately`: the slot reverts are computed separately, if slots only changed.
+    pub(super) fn finish(self, undo_separately: bool) -> Option<FoldedAccount> {
         if self.is_plain() {
-            return self.finish_changed(apart);
+            return self.finish_changed(undo_separately);
         }
         let transition = self.into_transition()?;
         let contract = transition.has_new_contract();
         let contract = contract.map(|(hash, code)| (hash, code.clone()));
         let account = transition.present_bundle_account();
         let revert = transition.create_revert()?;
-        Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
+        Some(FoldedAccount { account, revert, contract, is_undone_separately: false })
     }
 
     /// Returns the account's entry for a bundle that contains the account as `parent`; `None` if
@@ -290,14 +290,13 @@ impl AccountFold {
             status: parent.status,
         };
         let revert = account.update_and_create_revert(transition).unwrap_or_default();
-        Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
+        Some(FoldedAccount { account, revert, contract, is_undone_separately: false })
     }
 
-    /// Like `finish`, for an account to which more may happen, if the entry shows what has happened
-    /// so far.
+    /// Same as [`finish`](Self::finish), for an account that may change again.
     ///
     /// # Errors
-    /// Returns the account itself, if it does not.
+    /// Returns the account itself if its entry would not show all changes so far.
     pub(super) fn finish_early(self) -> Result<FoldedAccount, Box<Self>> {
         let is_changed = self.previous.as_ref().is_some_and(|(_, info)| *info != self.info)
             || self.storage.values().any(StorageSlot::is_changed);
@@ -306,11 +305,11 @@ impl AccountFold {
         }
         match self.finish_changed(false) {
             Some(folded) => Ok(folded),
-            None => unreachable!("it has changed"),
+            None => unreachable!("the account has changed"),
         }
     }
 
-    /// Whether the account was loaded and changed, as nearly all are.
+    /// Whether the account was loaded and then only changed, as nearly all accounts are.
     fn is_plain(&self) -> bool {
         matches!(
             (self.status, self.previous.as_ref().map(|(status, _)| *status)),
@@ -326,9 +325,9 @@ impl AccountFold {
         )
     }
 
-    /// Same result as `BundleAccount::update_and_create_revert` for a plain account, without
-    /// copying its slots.
-    fn finish_changed(self, apart: bool) -> Option<FoldedAccount> {
+    /// Same as [`finish`](Self::finish) for a plain account: returns the result of
+    /// `BundleAccount::update_and_create_revert` without copying slots.
+    fn finish_changed(self, undo_separately: bool) -> Option<FoldedAccount> {
         let Self { status, info, previous, storage, .. } = self;
         let (previous_status, original_info) = previous?;
         let contract = new_code(info.as_ref(), original_info.as_ref());
@@ -340,9 +339,9 @@ impl AccountFold {
             previous if *previous == info => AccountInfoRevert::DoNothing,
             previous => AccountInfoRevert::RevertTo(previous.clone().unwrap_or_default()),
         };
-        let is_undone_apart = apart && storage.values().any(StorageSlot::is_changed);
+        let is_undone_separately = undo_separately && storage.values().any(StorageSlot::is_changed);
         let mut slots = StorageKeyMap::default();
-        if !is_undone_apart {
+        if !is_undone_separately {
             let changed = storage.iter().filter(|(_, slot)| slot.is_changed());
             let undone =
                 |(at, slot): (&_, &StorageSlot)| (*at, RevertToSlot::Some(slot.original_value()));
@@ -355,10 +354,10 @@ impl AccountFold {
             previous_status,
             wipe_storage: false,
         };
-        if revert.is_empty() && !is_undone_apart {
+        if revert.is_empty() && !is_undone_separately {
             return None;
         }
         let account = BundleAccount { info, original_info, storage, status };
-        Some(FoldedAccount { account, revert, contract, is_undone_apart })
+        Some(FoldedAccount { account, revert, contract, is_undone_separately })
     }
 }

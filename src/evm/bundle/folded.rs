@@ -8,27 +8,27 @@ use revm::database::{AccountRevert, AccountStatus, BundleAccount};
 use revm::primitives::StorageKeyMap;
 use revm::state::AccountInfo;
 
-/// An account, and the revert of the block's changes to it.
+/// The revert of a block's changes to an account.
 pub(in crate::evm) type AccountReverted = (Address, AccountRevert);
 
 /// An account's entry in the bundle.
 pub(in crate::evm) struct FoldedAccount {
     pub(super) account: BundleAccount,
-    /// Empty if there is nothing to revert, or if the revert is computed separately.
+    /// Revert of the block's changes; without slots if they are computed separately.
     pub(super) revert: AccountRevert,
     pub(super) contract: Option<(B256, Bytecode)>,
     /// Whether the slot reverts are missing because they are computed separately.
-    pub(super) is_undone_apart: bool,
+    pub(super) is_undone_separately: bool,
 }
 
 impl FoldedAccount {
     /// Whether the block's reverts contain the account.
     pub(super) fn is_reverted(&self) -> bool {
-        self.is_undone_apart || !self.revert.is_empty()
+        self.is_undone_separately || !self.revert.is_empty()
     }
 
-    /// Returns the entry for an account whose only effect is `change`, if the change is a plain
-    /// one, as most are: neither slots nor code. The result equals that of an
+    /// Returns the entry of an account whose only effect is `change`, if the change is a plain one,
+    /// as most are: without slots and new code. Equals the result of an
     /// [`AccountFold`](super::fold::AccountFold), which is large and costly to move.
     #[inline]
     pub(super) fn plain(change: &AccountChange) -> Option<Self> {
@@ -56,17 +56,17 @@ impl FoldedAccount {
         let storage = StorageKeyMap::default();
         let wipe_storage = false;
         let revert = AccountRevert { account: to_previous, storage, previous_status, wipe_storage };
-        Some(Self { account, revert, contract: None, is_undone_apart: false })
+        Some(Self { account, revert, contract: None, is_undone_separately: false })
     }
 }
 
-/// Whether an account of this status keeps its slots from before the block, with the block's on
-/// top. For all other statuses the storage was destroyed.
+/// Whether an account of this status keeps the slots from before the block that the block has not
+/// changed. For all other statuses the storage was destroyed.
 pub(super) const fn keeps_slots(status: AccountStatus) -> bool {
     matches!(status, AccountStatus::Changed | AccountStatus::InMemoryChange)
 }
 
-/// The code of `info`, if it is present and differs from the code before.
+/// Returns the code of `info`, if it is present and differs from the code before.
 pub(super) fn new_code<'a>(
     info: Option<&'a AccountInfo>,
     before: Option<&AccountInfo>,
@@ -80,7 +80,7 @@ pub(super) fn new_code<'a>(
 mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
-    use crate::evm::exec::change::{CodeBeside, SlotChange};
+    use crate::evm::exec::change::{CodeState, SlotChange};
     use alloy_primitives::{Address, U256};
 
     fn codes(folded: &FoldedAccount) -> [Option<&Bytecode>; 3] {
@@ -93,7 +93,7 @@ mod tests {
             .map(|info| info.and_then(|info| info.code.as_ref()))
     }
 
-    /// Plain changes give the same entries as folds.
+    /// Plain changes have the same entries as folds.
     #[test]
     fn plain_changes_come_to_the_same_as_all_others() {
         let info = |balance: u64, nonce, code: Option<Bytecode>| {
@@ -124,7 +124,7 @@ mod tests {
                         before: before.clone(),
                         after: after.clone(),
                         slots,
-                        code: CodeBeside::Known,
+                        code: CodeState::Loaded,
                         knows_balance: true,
                     };
                     let Some(found) = FoldedAccount::plain(&change) else {

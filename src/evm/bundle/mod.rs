@@ -1,5 +1,5 @@
-//! Folds state changes by account into revm's `BundleState`: while transactions commit, or at the
-//! end of the block on several workers.
+//! Folds state changes by account into revm's `BundleState`, either while transactions commit or at
+//! the end of the block on several workers.
 
 pub(super) mod assembly;
 pub(super) mod block_effects;

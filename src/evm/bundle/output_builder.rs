@@ -1,4 +1,4 @@
-//! Builds outcomes, receipts and bundle of committed transactions while others still run.
+//! Builds outcomes, receipts and bundle of committed transactions while later ones still run.
 
 use super::block_effects::BlockEffects;
 use super::builder::BundleBuilder;
@@ -10,9 +10,9 @@ use crate::evm::exec::tx_output::TxOutcome;
 #[derive(Default)]
 pub(in crate::evm) struct OutputBuilder {
     pub(in crate::evm) bundle: Option<BundleBuilder>,
-    pub(in crate::evm) split: OutcomesBuilder,
-    /// Number of committed transactions when the last bundle was begun.
-    begun_at: usize,
+    pub(in crate::evm) outcomes_builder: OutcomesBuilder,
+    /// Number of committed transactions when the last bundle was started.
+    started_at: usize,
 }
 
 impl core::fmt::Debug for OutputBuilder {
@@ -32,23 +32,23 @@ impl OutputBuilder {
         outcomes: &[TxOutcome],
     ) {
         let mut bundle = BundleBuilder::new(effects, transactions, reverts);
-        if self.split.end() == 0 {
-            self.split = OutcomesBuilder::with_capacity(0, transactions);
+        if self.outcomes_builder.end() == 0 {
+            self.outcomes_builder = OutcomesBuilder::with_capacity(0, transactions);
         }
         bundle.extend(outcomes);
-        self.begun_at = outcomes.len();
+        self.started_at = outcomes.len();
         self.bundle = Some(bundle);
     }
 
-    /// Whether a bundle may be begun after `transactions` have committed. Each start processes all
-    /// of them again, so a start must come at twice the length of the last one to keep the total
+    /// Whether a bundle may be started after `transactions` transactions have committed. Each start
+    /// processes all of them again, so their number must double between starts to keep the total
     /// linear.
     pub(in crate::evm) const fn may_begin(&self, transactions: usize) -> bool {
-        self.bundle.is_none() && transactions >= 2 * self.begun_at
+        self.bundle.is_none() && transactions >= 2 * self.started_at
     }
 
-    /// Drops the bundle; it is built at the end of the block.
-    pub(in crate::evm) fn give_up_bundle(&mut self) {
+    /// Drops the bundle, which is then built at the end of the block.
+    pub(in crate::evm) fn drop_bundle(&mut self) {
         self.bundle = None;
     }
 
@@ -64,20 +64,25 @@ impl OutputBuilder {
         }
     }
 
-    /// Adds the next transactions: `outcomes` without results, and the results in `split`. If the
-    /// bundle lacks earlier transactions, it does not take these; a later call of `bundle_up_to`
-    /// adds all.
-    pub(in crate::evm) fn append(&mut self, outcomes: &[TxOutcome], split: OutcomesBuilder) {
-        let is_next = |bundle: &&mut BundleBuilder| bundle.transactions() == split.first();
+    /// Adds the next transactions: `outcomes` without results, and the results in
+    /// `outcomes_builder`. If the bundle lacks earlier transactions, these are not added to it; a
+    /// later call of `bundle_up_to` adds all.
+    pub(in crate::evm) fn append(
+        &mut self,
+        outcomes: &[TxOutcome],
+        outcomes_builder: OutcomesBuilder,
+    ) {
+        let is_next =
+            |bundle: &&mut BundleBuilder| bundle.transactions() == outcomes_builder.first();
         if let Some(bundle) = self.bundle.as_mut().filter(is_next) {
             bundle.extend(outcomes);
         }
-        self.split.append(split);
+        self.outcomes_builder.append(outcomes_builder);
     }
 
-    /// Moves out the outcomes and receipts, so that another builder can extend and return them.
-    pub(in crate::evm) fn take_split(&mut self) -> OutcomesBuilder {
-        core::mem::take(&mut self.split)
+    /// Moves out the builder of the outcomes and receipts.
+    pub(in crate::evm) fn take_outcomes_builder(&mut self) -> OutcomesBuilder {
+        core::mem::take(&mut self.outcomes_builder)
     }
 
     pub(in crate::evm) fn into_bundle(self) -> Option<BundleBuilder> {

@@ -1,62 +1,67 @@
-//! Divides a block's accounts into jobs for the workers that fold them, and collects the results.
+//! Divides a block's accounts into jobs for the workers, and collects the results.
 
 use super::block_effects::BlockEffects;
-use super::bucket::Folds;
+use super::bucket::BucketFolds;
 use super::folded::{AccountReverted, FoldedAccount};
-use super::undo::{Large, UndoneSlots};
+use super::undo::{LargeAccount, UndoneSlots};
 use crate::evm::exec::bundle_shards::{BUNDLE_SHARDS, BundleShards};
 use alloy_primitives::{Address, B256, map::AddressMap};
 use core::cmp::Reverse;
 use revm::bytecode::Bytecode;
 use revm::database::BundleAccount;
 
-/// A job of building the bundle, done by one worker.
+/// A part of building the bundle, done by one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum BundleJob {
-    /// Folds the accounts of a bucket, given by its shards.
+    /// Folds the accounts of a bucket, given by the bit mask of its shards.
     Fold(u64),
     /// Computes the slot reverts of an account with very many slots.
-    Undo(Large),
+    Undo(LargeAccount),
 }
 
 /// Result of a [`BundleJob`].
 pub(in crate::evm) enum BundleJobResult {
     /// A bucket and its reverts.
-    Folded(Folded, Vec<AccountReverted>),
+    Folded(FoldedBucket, Vec<AccountReverted>),
     Undone(Address, Option<UndoneSlots>),
 }
 
-/// One bucket's part of the bundle, without reverts.
-pub(in crate::evm) struct Folded {
+/// A bucket's part of the bundle, without reverts.
+pub(in crate::evm) struct FoldedBucket {
     pub(in crate::evm) shards: u64,
     pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
     /// Accounts whose slot reverts are computed in separate jobs.
-    pub(super) apart: Vec<Address>,
-    /// Size of the reverts, as the bundle counts it.
+    pub(super) undone_separately: Vec<Address>,
+    /// Size of the reverts in revm's units (`size_hint`).
     pub(super) reverts_size: usize,
 }
 
-impl Folded {
-    /// Finishes `folds`; returns their reverts too, if `wanted`.
+impl FoldedBucket {
+    /// Finishes `folds`; also returns their reverts if `wants_reverts` is set.
     pub(in crate::evm) fn new(
         shards: u64,
-        folds: Folds<'_>,
-        wanted: bool,
+        folds: BucketFolds<'_>,
+        wants_reverts: bool,
     ) -> (Self, Vec<AccountReverted>) {
         // Nearly every account has an entry. Entries are large, and growing would move them.
         let accounts = Vec::with_capacity(folds.len());
-        let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
-        let mut this =
-            Self { shards, accounts, contracts: Vec::new(), apart: Vec::new(), reverts_size: 0 };
+        let mut reverts = Vec::with_capacity(if wants_reverts { folds.len() } else { 0 });
+        let mut this = Self {
+            shards,
+            accounts,
+            contracts: Vec::new(),
+            undone_separately: Vec::new(),
+            reverts_size: 0,
+        };
         for (address, folded) in folds.finish() {
             let is_reverted = folded.is_reverted();
-            let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
-            this.apart.extend(is_undone_apart.then_some(address));
+            let FoldedAccount { account, revert, contract, is_undone_separately } = folded;
+            this.undone_separately.extend(is_undone_separately.then_some(address));
             this.accounts.push((address, account));
             this.contracts.extend(contract);
-            if wanted && is_reverted {
+            if wants_reverts && is_reverted {
                 this.reverts_size += revert.size_hint();
                 reverts.push((address, revert));
             }
@@ -66,7 +71,10 @@ impl Folded {
 }
 
 /// Appends `parts` to `joined`.
-pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<AccountReverted>>) {
+pub(in crate::evm) fn append_reverts(
+    joined: &mut Vec<AccountReverted>,
+    parts: Vec<Vec<AccountReverted>>,
+) {
     let mut parts = parts.into_iter();
     if joined.is_empty() {
         *joined = parts.next().unwrap_or_default();
@@ -75,12 +83,12 @@ pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<Acc
     parts.for_each(|mut part| joined.append(&mut part));
 }
 
-/// The caller's state of the jobs.
+/// The caller's progress through the jobs.
 pub(in crate::evm) struct BundleJobs {
     /// Which jobs are done.
-    ended: Vec<bool>,
-    /// Parts folded by other workers that are not in the bundle yet.
-    pub(in crate::evm) folded: Vec<Folded>,
+    done: Vec<bool>,
+    /// Buckets folded by other workers that are not in the bundle yet.
+    pub(in crate::evm) folded: Vec<FoldedBucket>,
     pub(in crate::evm) reverts: Vec<Vec<AccountReverted>>,
     pub(in crate::evm) undone: AddressMap<UndoneSlots>,
 }
@@ -88,7 +96,7 @@ pub(in crate::evm) struct BundleJobs {
 impl BundleJobs {
     pub(in crate::evm) fn new(jobs: usize) -> Self {
         Self {
-            ended: vec![false; jobs],
+            done: vec![false; jobs],
             folded: Vec::new(),
             reverts: Vec::new(),
             undone: AddressMap::default(),
@@ -96,21 +104,22 @@ impl BundleJobs {
     }
 
     /// The first job that is not done.
-    pub(in crate::evm) fn first_left(&self) -> Option<usize> {
-        self.ended.iter().position(|ended| !ended)
+    pub(in crate::evm) fn first_unfinished(&self) -> Option<usize> {
+        self.done.iter().position(|done| !done)
     }
 
     /// Marks a job as done. Returns false if it was already done: a preempted worker may finish a
     /// job that the caller has done in the meantime.
-    pub(in crate::evm) fn end(&mut self, job: usize) -> bool {
-        self.ended.get_mut(job).is_some_and(|ended| !core::mem::replace(ended, true))
+    pub(in crate::evm) fn mark_done(&mut self, job: usize) -> bool {
+        self.done.get_mut(job).is_some_and(|done| !core::mem::replace(done, true))
     }
 
-    pub(in crate::evm) fn take(&mut self, job: usize, done: BundleJobResult) {
-        if !self.end(job) {
+    /// Accepts the result of a job, unless the job was already done.
+    pub(in crate::evm) fn accept(&mut self, job: usize, result: BundleJobResult) {
+        if !self.mark_done(job) {
             return;
         }
-        match done {
+        match result {
             BundleJobResult::Folded(folded, reverts) => {
                 self.folded.push(folded);
                 self.reverts.push(reverts);
@@ -122,15 +131,15 @@ impl BundleJobs {
     }
 }
 
-/// Divides the shards into up to `shares` buckets, those with the most changes first: an account
-/// that every transaction changes keeps a worker busy for as long as many other accounts together.
-/// The same holds for the `large` accounts with very many slots, whose slot reverts are jobs of
-/// their own.
-pub(in crate::evm) fn shared_out(
+/// Divides the shards into up to `shares` buckets and returns them as jobs, the bucket with the
+/// most changes first: an account that every transaction changes keeps a worker busy for as long as
+/// many other accounts together. Slot reverts of the `large` accounts, which have very many slots,
+/// are separate jobs.
+pub(in crate::evm) fn plan_jobs(
     effects: &BlockEffects,
     bundle_shards: &BundleShards,
     shares: usize,
-    large: &[Large],
+    large: &[LargeAccount],
 ) -> Vec<BundleJob> {
     let shares = shares.min(BUNDLE_SHARDS as usize);
     if shares <= 1 {

@@ -1,5 +1,5 @@
-//! Reverts of the slots of an account with very many slots: one worker computes them while another
-//! folds the account.
+//! Slot reverts of accounts with very many slots: one worker computes them while another folds the
+//! account.
 
 use super::block_effects::BlockEffects;
 use crate::evm::exec::bundle_shards::BundleShards;
@@ -11,47 +11,52 @@ use revm::primitives::StorageKeyMap;
 use std::collections::hash_map::Entry;
 
 /// Number of slots above which two workers are faster than one.
-const MANY: usize = 4_096;
+const LARGE_SLOTS: usize = 4_096;
 /// Maximum initial capacity in slots, whatever the sample suggests.
-const MOST_SLOT_ROOM: usize = 16 * MANY;
-/// Number of transactions in the sample, and how many of them must change an account for an
-/// estimate: a single one may be the only one of its kind.
+const MAX_INITIAL_CAPACITY: usize = 16 * LARGE_SLOTS;
+/// Maximum number of transactions in the sample.
 const SAMPLE: usize = 32;
-const FEWEST_IN_SAMPLE: usize = 4;
-/// Slots sampled from each transaction: if most are equal, the account has few distinct slots.
-const LOOKED_AT: usize = 16;
+/// Minimum number of sampled transactions that must change an account for an estimate, because a
+/// single one may be exceptional.
+const MIN_SAMPLED_CHANGES: usize = 4;
+/// Maximum number of slots sampled from each change. If most are equal, the account has few
+/// distinct slots.
+const SLOTS_PER_SAMPLE: usize = 16;
 
 /// Values that an account's slots revert to.
 pub(in crate::evm) type UndoneSlots = StorageKeyMap<RevertToSlot>;
 
 /// An account with an estimate of how many of its slots changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::evm) struct Large {
+pub(in crate::evm) struct LargeAccount {
     pub(in crate::evm) address: Address,
     pub(super) slots: usize,
 }
 
-/// Sample of one account's changes.
+/// Sample of the changes of an account.
 #[derive(Default)]
 struct Sampled {
     transactions: usize,
     slots: usize,
-    some: Vec<U256>,
+    /// Up to `SLOTS_PER_SAMPLE` slots of each change.
+    sampled_slots: Vec<U256>,
 }
 
 impl Sampled {
     fn add(&mut self, change: &AccountChange) {
         self.transactions += 1;
         self.slots += change.slots.len();
-        self.some.extend(change.slots.iter().take(LOOKED_AT).map(|slot| slot.slot));
+        self.sampled_slots.extend(change.slots.iter().take(SLOTS_PER_SAMPLE).map(|slot| slot.slot));
     }
 
     /// Estimates the number of changed slots, where every `step`-th transaction was sampled.
     fn estimate(mut self, step: usize) -> usize {
-        let looked_at = self.some.len();
-        self.some.sort_unstable();
-        self.some.dedup();
-        match self.transactions >= FEWEST_IN_SAMPLE && 4 * self.some.len() >= 3 * looked_at {
+        let sampled = self.sampled_slots.len();
+        self.sampled_slots.sort_unstable();
+        self.sampled_slots.dedup();
+        match self.transactions >= MIN_SAMPLED_CHANGES
+            && 4 * self.sampled_slots.len() >= 3 * sampled
+        {
             true => step * self.slots,
             false => 0,
         }
@@ -62,9 +67,9 @@ impl Sampled {
 pub(in crate::evm) fn large_accounts(
     effects: &BlockEffects,
     parent: Option<&BundleState>,
-) -> Vec<Large> {
+) -> Vec<LargeAccount> {
     let BlockEffects { shard_masks, outcomes, .. } = effects;
-    // Skip transactions that changed nothing.
+    // Leave out transactions without changes.
     let changed = || shard_masks.iter().zip(outcomes).filter(|(shard_mask, _)| **shard_mask != 0);
     let step = changed().count().div_ceil(SAMPLE).max(1);
     let mut accounts = AddressMap::<Sampled>::default();
@@ -75,20 +80,21 @@ pub(in crate::evm) fn large_accounts(
     }
     let estimated = accounts
         .into_iter()
-        .map(|(address, sampled)| Large { address, slots: sampled.estimate(step) });
-    let is_new = |large: &Large| parent.is_none_or(|it| it.account(&large.address).is_none());
+        .map(|(address, sampled)| LargeAccount { address, slots: sampled.estimate(step) });
+    let is_new =
+        |large: &LargeAccount| parent.is_none_or(|it| it.account(&large.address).is_none());
     let mut large: Vec<_> =
-        estimated.filter(|large| large.slots >= MANY && is_new(large)).collect();
+        estimated.filter(|large| large.slots >= LARGE_SLOTS && is_new(large)).collect();
     large.sort_unstable_by_key(|large| large.address);
     large
 }
 
-/// Computes the slot reverts of an account; returns `None` if the account was created or destroyed
-/// in the block, as its reverts then depend on when.
+/// Computes the slot reverts of an account. Returns `None` if the account was created or destroyed
+/// in the block, because its reverts then depend on the order of changes.
 pub(in crate::evm) fn undone_slots(
     effects: &BlockEffects,
     bundle_shards: &BundleShards,
-    account: Large,
+    account: LargeAccount,
 ) -> Option<UndoneSlots> {
     let shard = bundle_shards.shard(&account.address);
     let outcomes = effects.outcomes.iter().zip(&effects.shard_masks);
@@ -97,7 +103,7 @@ pub(in crate::evm) fn undone_slots(
         .flat_map(|(outcome, _)| outcome.iter().flatten());
     let changes = outputs.flat_map(|output| &output.changes);
     let changes = effects.before.iter().chain(changes).chain(&effects.after);
-    let room = account.slots.min(MOST_SLOT_ROOM);
+    let room = account.slots.min(MAX_INITIAL_CAPACITY);
     let mut undone = UndoneSlots::with_capacity_and_hasher(room, Default::default());
     for change in changes.filter(|change| change.address == account.address) {
         if change.kind != ChangeKind::Changed {
@@ -122,24 +128,24 @@ pub(in crate::evm) fn undone_slots(
     Some(undone)
 }
 
-/// Puts the slot reverts into the accounts of `apart`, which were added without them. Missing ones
-/// are computed from the bundle.
-pub(in crate::evm) fn put_back(
+/// Inserts the slot reverts of the accounts in `undone_separately`, which were added without them.
+/// Computes missing ones from the bundle.
+pub(in crate::evm) fn insert_slot_reverts(
     bundle: &mut BundleState,
-    apart: Vec<Address>,
+    undone_separately: Vec<Address>,
     mut undone: AddressMap<UndoneSlots>,
 ) {
-    let mut apart: AddressSet = apart.into_iter().collect();
+    let mut undone_separately: AddressSet = undone_separately.into_iter().collect();
     let BundleState { state, reverts, reverts_size, .. } = bundle;
     for (address, revert) in reverts.last_mut().into_iter().flatten() {
-        if apart.is_empty() {
+        if undone_separately.is_empty() {
             return;
         }
-        if !apart.remove(address) {
+        if !undone_separately.remove(address) {
             continue;
         }
-        let made = undone.remove(address);
-        revert.storage = made.unwrap_or_else(|| {
+        let job_result = undone.remove(address);
+        revert.storage = job_result.unwrap_or_else(|| {
             let slots = state.get(address).into_iter().flat_map(|account| &account.storage);
             let changed = slots.filter(|(_, slot)| slot.is_changed());
             changed.map(|(at, slot)| (*at, RevertToSlot::Some(slot.original_value()))).collect()
@@ -152,7 +158,7 @@ pub(in crate::evm) fn put_back(
 mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
-    use crate::evm::exec::change::{CodeBeside, SlotChange};
+    use crate::evm::exec::change::{CodeState, SlotChange};
     use revm::state::AccountInfo;
 
     const ACCOUNT: Address = Address::repeat_byte(7);
@@ -169,18 +175,18 @@ mod tests {
             before: info.clone(),
             after: info,
             slots: slots.iter().map(slot).collect(),
-            code: CodeBeside::Known,
+            code: CodeState::Loaded,
             knows_balance: true,
         }
     }
 
     fn undone(before: Vec<AccountChange>) -> Option<UndoneSlots> {
         let effects = BlockEffects { before, ..BlockEffects::default() };
-        let account = Large { address: ACCOUNT, slots: 2 };
+        let account = LargeAccount { address: ACCOUNT, slots: 2 };
         undone_slots(&effects, &BundleShards::default(), account)
     }
 
-    /// Repeated slots count once, and an account that is sampled too rarely counts as small.
+    /// Repeated slots count once, and an account with too few samples counts as small.
     #[test]
     fn a_sample_tells_many_slots_from_many_changes() {
         let estimate = |transactions: u64, distinct: bool| {
@@ -196,7 +202,7 @@ mod tests {
         assert_eq!((estimate(3, true), estimate(32, false)), (0, 0));
     }
 
-    /// The result is the same as when one worker does both.
+    /// Two workers return the same result as one worker that does both.
     #[test]
     fn slots_are_undone_as_they_are_folded() {
         let steps = [
@@ -212,27 +218,28 @@ mod tests {
             let expected = fold.finish(false).expect("it has changed");
             assert_eq!(undone(steps[..count].to_vec()), Some(expected.revert.storage));
 
-            let mut apart = AccountFold::after(&steps[0]);
-            changes().skip(1).for_each(|change| apart.apply(change));
-            let apart = apart.finish(true).expect("it has changed");
-            assert!(apart.is_undone_apart && apart.revert.storage.is_empty());
-            assert_eq!(apart.account, expected.account);
+            let mut separate = AccountFold::after(&steps[0]);
+            changes().skip(1).for_each(|change| separate.apply(change));
+            let separate = separate.finish(true).expect("it has changed");
+            assert!(separate.is_undone_separately && separate.revert.storage.is_empty());
+            assert_eq!(separate.account, expected.account);
         }
         let ends = change(ChangeKind::Destroyed, &[]);
         assert_eq!(undone(vec![steps[0].clone(), ends]), None);
     }
 
-    /// Slot reverts that no job computed are taken from the bundle.
+    /// Slot reverts that no job has computed are taken from the bundle.
     #[test]
     fn what_is_not_made_yet_is_made_at_the_end() {
         let steps = [change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0)])];
-        let folded = |apart| AccountFold::after(&steps[0]).finish(apart).expect("it has changed");
-        let made = undone(steps.to_vec()).expect("it only changes");
-        for undone in [AddressMap::default(), AddressMap::from_iter([(ACCOUNT, made)])] {
+        let folded =
+            |separately| AccountFold::after(&steps[0]).finish(separately).expect("it has changed");
+        let job_result = undone(steps.to_vec()).expect("it only changes");
+        for undone in [AddressMap::default(), AddressMap::from_iter([(ACCOUNT, job_result)])] {
             let mut bundle = BundleState::default();
             bundle.state.insert(ACCOUNT, folded(true).account);
             bundle.reverts.push(vec![(ACCOUNT, folded(true).revert)]);
-            put_back(&mut bundle, vec![ACCOUNT], undone);
+            insert_slot_reverts(&mut bundle, vec![ACCOUNT], undone);
             assert_eq!(bundle.reverts[0][0].1, folded(false).revert);
             assert_eq!(bundle.reverts_size, 2);
         }

@@ -1,12 +1,12 @@
 //! Private batches of Ethereum transactions, run one after the other with one journal on a
 //! snapshot.
 //!
-//! A batch is one group: its changes are combined, window by window, and its results are split into
+//! A batch is one group: its changes are combined window by window, and its results are split into
 //! outcomes and receipts as they arise. If commits are streamed, or transactions do not share a
 //! journal, every transaction is a group with its own output.
 //!
-//! Above the frontier, a transaction has no result if it reads accounts with blind credits
-//! or slots of blank accounts, if it is invalid, or if it cannot run.
+//! Above the frontier, a transaction has no result if it reads an account with blind credits or a
+//! slot of an account without nonce and code, if it is invalid, or if it cannot run.
 
 use super::group::BatchGroup;
 use super::ledger::EvmLedger;
@@ -25,17 +25,18 @@ use revm::DatabaseRef;
 
 /// A running batch.
 enum RunningBatch {
-    /// All of it is one group.
+    /// The whole batch is one group.
     Combined { ledger: Box<EvmLedger>, first: TxIndex },
-    /// Each transaction is a group. The outputs of those from `in_journal` on are in the journal.
-    Single { groups: Vec<(Chunk, BatchGroup)>, in_journal: usize },
+    /// Each transaction is a group. The journal has the changes of the groups from
+    /// `first_in_journal` on.
+    Single { groups: Vec<(Chunk, BatchGroup)>, first_in_journal: usize },
 }
 
 /// Gas used by the private batches of a segment, plus the gas that the block used before.
 ///
-/// Once the transactions that have run exceed the block's gas, all later ones are wasted, whichever
-/// transactions commit. So, beyond one batch per worker, or one transaction if each is a group, no
-/// more transactions run than fit into the block (I9).
+/// Once the transactions that have run exceed the block's gas, all later runs are wasted, whichever
+/// transactions commit. So each worker runs at most one batch, or one transaction if each is a
+/// group, beyond what fits into the block (I9).
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 
@@ -66,36 +67,35 @@ pub(in crate::evm) struct SegmentSetting {
 pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     segment: &'a SegmentSetting,
-    /// Whether another worker runs the same batch already, and this one helps.
+    /// Whether this worker helps another one that already runs the same batch.
     is_second: bool,
-    open: RunningBatch,
+    running: RunningBatch,
 }
 
 impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
-    /// Creates a runner of private batches on `machine`, whose view reads private batches over
-    /// `store`.
+    /// Creates a runner of private batches on `machine`, whose view must be for private batches.
     pub(in crate::evm) fn new(machine: EvmMachine<'a, D>, segment: &'a SegmentSetting) -> Self {
         let runner = Runner::new(machine, segment.streams);
-        let open = RunningBatch::Single { groups: Vec::new(), in_journal: 0 };
-        Self { runner, segment, is_second: false, open }
+        let running = RunningBatch::Single { groups: Vec::new(), first_in_journal: 0 };
+        Self { runner, segment, is_second: false, running }
     }
 
     /// Runs the next transaction as a group of its own.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
-        let Self { runner, segment, is_second, open, .. } = self;
-        let RunningBatch::Single { groups, in_journal } = open else {
+        let Self { runner, segment, is_second, running, .. } = self;
+        let RunningBatch::Single { groups, first_in_journal } = running else {
             return Err(NoResult::TOO_EARLY);
         };
         let block_context = runner.block_context;
         let machine = &mut runner.machine;
         machine.begin(tx);
-        let TxRun { result, goes_on, .. } = machine.run_tx(tx, None);
+        let TxRun { result, keeps_journal, .. } = machine.run_tx(tx, None);
         let output = match (result, machine.end().1) {
             (Ok(output), None) => output,
             (Err(reason), None) => return Err(NoResult::Rejected(reason)),
             (_, Some(stop)) => return Err(stop.into()),
         };
-        // A helper's run uses the same gas as the run it helps.
+        // A helper's run must not count the same gas twice.
         if !*is_second {
             let gas = BlockGas::of(None, output.result.gas());
             segment.used.add(gas.admitted(&block_context.block));
@@ -106,18 +106,18 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             log.end_group(txs);
         }
         groups.push((txs, BatchGroup::Single(output)));
-        if !goes_on {
+        if !keeps_journal {
             machine.clear_journal();
             let Some(latest) = machine.view_mut().latest_mut() else {
                 return Err(NoResult::TOO_EARLY);
             };
-            for (txs, group) in groups.iter().skip(*in_journal) {
+            for (txs, group) in groups.iter().skip(*first_in_journal) {
                 let BatchGroup::Single(output) = group else { continue };
                 for_each_write(&output.changes, block_context, |location, entry| {
                     latest.put(txs.first, location, entry);
                 });
             }
-            *in_journal = groups.len();
+            *first_in_journal = groups.len();
         }
         Ok(())
     }
@@ -140,25 +140,25 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let log = if reads_list { log.of_writes() } else { log };
         runner.machine.view_mut().begin_batch(first, snapshot, Some(log), is_second);
         let range: Range<usize> = first.position()..txs.end.position();
-        self.open = if !self.segment.streams && runner.block_context.shares {
+        self.running = if !self.segment.streams && runner.block_context.shares_journals {
             let none = BlockGas::default();
-            let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
+            let ledger = Box::new(EvmLedger::for_batch(runner.block_context, range.clone(), none));
             runner.begin_private(range);
             RunningBatch::Combined { ledger, first }
         } else {
-            RunningBatch::Single { groups: Vec::new(), in_journal: 0 }
+            RunningBatch::Single { groups: Vec::new(), first_in_journal: 0 }
         };
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
-        let list = self.runner.block_context.list_to_read();
-        let ran = match &mut self.open {
+        let list = self.runner.block_context.readable_list();
+        let ran = match &mut self.running {
             _ if self.segment.used.exceeds(self.runner.block_context.block.env.gas_limit)
-                || list.is_some_and(|list| list.is_beyond_wrong(index_of(tx))) =>
+                || list.is_some_and(|list| list.is_above_mismatch(index_of(tx))) =>
             {
                 return Err(NoResult::TOO_EARLY);
             }
-            // A transaction without room in the batch alone has no room in the block either.
+            // A transaction that does not fit into the batch does not fit into the block either.
             RunningBatch::Combined { ledger, .. } => match ledger.admit(tx) {
                 Ok(()) => self.runner.run_admitted(tx, ledger),
                 Err(_) => Err(NoResult::TOO_EARLY),
@@ -166,15 +166,15 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             RunningBatch::Single { .. } => self.run_single(tx),
         };
         if let (Some(list), Err(NoResult::Rejected(Rejection::AccessList(wrong)))) = (list, &ran) {
-            list.note_wrong(index_of(tx), wrong);
+            list.note_mismatch(index_of(tx), wrong);
         }
         ran
     }
 
     fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup> {
-        let Self { runner, segment, is_second, open, .. } = self;
-        let empty = RunningBatch::Single { groups: Vec::new(), in_journal: 0 };
-        let groups = match core::mem::replace(open, empty) {
+        let Self { runner, segment, is_second, running, .. } = self;
+        let empty = RunningBatch::Single { groups: Vec::new(), first_in_journal: 0 };
+        let groups = match core::mem::replace(running, empty) {
             RunningBatch::Combined { mut ledger, first } => {
                 runner.settle(&mut ledger);
                 if !*is_second {

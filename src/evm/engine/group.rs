@@ -19,10 +19,10 @@ pub(in crate::evm) enum BatchGroup {
 
 /// Combined result of contiguous transactions.
 pub(in crate::evm) struct Combined {
-    /// Outcomes; without results if these are in `split`.
+    /// Outcomes; without results if `outcomes_builder` has them.
     pub(in crate::evm) ledger: EvmLedger,
     /// Outcomes and receipts, unless commits are streamed: then the ledger has the results.
-    pub(in crate::evm) split: Option<OutcomesBuilder>,
+    pub(in crate::evm) outcomes_builder: Option<OutcomesBuilder>,
 }
 
 impl Ledger for EvmLedger {
@@ -36,10 +36,10 @@ impl Ledger for EvmLedger {
 
     fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>) {
         let Some(only) = Arc::get_mut(&mut output) else {
-            unreachable!("it is shared only once it is committed")
+            unreachable!("the output is shared only after its commit")
         };
         self.fill_in(&mut only.changes);
-        self.keep(tx, core::mem::take(&mut only.kept));
+        self.record_accesses(tx, core::mem::take(&mut only.access_records));
         self.add_gas(tx, output.result.gas());
         self.note_work(tx, output.work);
         self.push(tx, Ok(Some(output)));
@@ -64,12 +64,12 @@ impl Ledger for EvmLedger {
         match group {
             BatchGroup::Single(output) => self.commit(txs.first, output),
             BatchGroup::Combined(combined) => {
-                let Combined { ledger, split } = *combined;
-                if let Some(split) = split {
+                let Combined { ledger, outcomes_builder } = *combined;
+                if let Some(outcomes_builder) = outcomes_builder {
                     let mut output_builder = core::mem::take(&mut self.output_builder);
-                    // Earlier transactions may not have been split yet.
-                    self.split_into(&mut output_builder.split);
-                    output_builder.append(&ledger.outcomes, split);
+                    // Earlier results may not have been split yet.
+                    self.split_into(&mut output_builder.outcomes_builder);
+                    output_builder.append(&ledger.outcomes, outcomes_builder);
                     self.output_builder = output_builder;
                 }
                 self.append(ledger);

@@ -1,7 +1,7 @@
-//! Ledger of committed transactions: block gas admission, cumulative gas, outcomes, and the stream
-//! to the caller.
+//! The ledger of committed transactions: admission by block gas, cumulative gas, outcomes, and the
+//! stream to the caller.
 
-use super::feed::Feed;
+use super::feed::BundleFeed;
 use super::stream::Stream;
 use crate::evm::bal::accesses::{AccessRecords, Accesses};
 use crate::evm::bal::declaration::Undeclared;
@@ -35,7 +35,7 @@ pub(in crate::evm) struct EvmLedger {
     gas: BlockGas,
     /// Gas for which the block must have room to admit these transactions; tracked only if the
     /// block has not admitted them yet.
-    pub(super) asked: BlockGas,
+    pub(super) required: BlockGas,
     /// Outcomes of the transactions. Combined changes of several transactions are stored with the
     /// last of them. Results of the first transactions may have been moved out: see
     /// [`split_into`](Self::split_into).
@@ -43,18 +43,21 @@ pub(in crate::evm) struct EvmLedger {
     /// Shard mask of each transaction's changes: see `bundle_shards`.
     pub(in crate::evm) shard_masks: Vec<u64>,
     stream: Stream,
-    /// Channel to the worker that builds the bundle meanwhile, if one does.
-    pub(in crate::evm) feed: Option<Feed>,
+    /// Channel to the worker that builds the bundle while transactions run, if there is one.
+    pub(in crate::evm) feed: Option<BundleFeed>,
     /// Total work of the transactions.
     pub(in crate::evm) work: Work,
     /// Decides, during speculation, whether it costs more than it saves.
     pub(in crate::evm) trial: Option<Trial>,
-    /// Transactions that ran long, with their work: see `work`.
+    /// Transactions that ran long, with their work in units: see [`Work`].
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code that the committed prefix has changed.
     balances: AddressMap<U256>,
     /// Accesses of the executed transactions, if an access list is being built.
-    #[expect(clippy::vec_box, reason = "they come boxed, and are not moved for each list of them")]
+    #[expect(
+        clippy::vec_box,
+        reason = "they arrive boxed; unboxing would copy them for each list"
+    )]
     pub(in crate::evm) accesses: Vec<Box<Accesses>>,
     /// Marks of the block's own access list that the transactions accessed: see [`AccessRecords`].
     pub(in crate::evm) marks: Vec<u32>,
@@ -66,12 +69,12 @@ pub(in crate::evm) struct EvmLedger {
 
 impl EvmLedger {
     pub(in crate::evm) fn new(block_context: &BlockContext) -> Self {
-        let part = Self::of_part(block_context, 0..0, BlockGas::default());
-        Self { stream: Stream::new(block_context), ..part }
+        let empty = Self::for_batch(block_context, 0..0, BlockGas::default());
+        Self { stream: Stream::new(block_context), ..empty }
     }
 
     /// Creates the ledger of a batch; `before` is the gas that the block used before it.
-    pub(in crate::evm) fn of_part(
+    pub(in crate::evm) fn for_batch(
         block_context: &BlockContext,
         transactions: Range<usize>,
         before: BlockGas,
@@ -81,7 +84,7 @@ impl EvmLedger {
             first: transactions.start,
             before,
             gas: BlockGas::default(),
-            asked: BlockGas::default(),
+            required: BlockGas::default(),
             outcomes: Vec::with_capacity(transactions.len()),
             shard_masks: Vec::with_capacity(transactions.len()),
             stream: Stream::default(),
@@ -98,8 +101,8 @@ impl EvmLedger {
     }
 
     /// Iterates over the outputs of `transactions` that are in the ledger. Most transactions have
-    /// none, because their changes were combined with later ones.
-    pub(in crate::evm) fn left_of(
+    /// none if their changes were combined with later ones.
+    pub(in crate::evm) fn outputs_of(
         &self,
         transactions: Range<usize>,
     ) -> impl Iterator<Item = (TxIndex, &Arc<TxOutput>)> {
@@ -119,32 +122,31 @@ impl EvmLedger {
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
-    /// Moves the results of the transactions after those in `split` into `split`.
-    pub(in crate::evm) fn split_into(&mut self, split: &mut OutcomesBuilder) {
+    /// Moves the results of the transactions that `outcomes_builder` lacks into it.
+    pub(in crate::evm) fn split_into(&mut self, outcomes_builder: &mut OutcomesBuilder) {
         let Self { block, first, outcomes, .. } = self;
-        let transactions = block.transactions.iter().skip(split.end());
-        let left = split.end().saturating_sub(*first);
-        for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(left)) {
-            split.take(tx, outcome);
+        let transactions = block.transactions.iter().skip(outcomes_builder.end());
+        let skipped = outcomes_builder.end().saturating_sub(*first);
+        for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(skipped)) {
+            outcomes_builder.take(tx, outcome);
         }
     }
 
     /// Returns the gas needed to admit the ledger's transactions and `tx`, which runs next.
-    pub(super) fn asked_with(&self, tx: TxIndex) -> BlockGas {
+    pub(super) fn required_with(&self, tx: TxIndex) -> BlockGas {
         let Self { block, gas, .. } = self;
-        let mut asked = self.asked;
-        let Some(tx) = block.transactions.get(tx.position()) else { return asked };
+        let mut required = self.required;
+        let Some(tx) = block.transactions.get(tx.position()) else { return required };
         let limit = regular_gas_limit(block, tx.gas_limit);
-        asked.regular = asked.regular.max(gas.admitted(block).saturating_add(limit));
-        asked.state = asked.state.max(gas.state.saturating_add(tx.gas_limit));
-        asked.blob = asked.blob.max(gas.blob.saturating_add(blob_gas(tx)));
-        asked
+        required.regular = required.regular.max(gas.admitted(block).saturating_add(limit));
+        required.state = required.state.max(gas.state.saturating_add(tx.gas_limit));
+        required.blob = required.blob.max(gas.blob.saturating_add(blob_gas(tx)));
+        required
     }
 
     /// Checks that the block has room for `tx`, the next transaction.
     ///
-    /// Like alloy-evm's `EthBlockExecutor`, the check comes before the transaction's own
-    /// validation.
+    /// As in alloy-evm's `EthBlockExecutor`, this check precedes the transaction's own validation.
     pub(super) fn check_room(&self, tx: TxIndex) -> Result<(), Rejection> {
         let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
         let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
@@ -167,51 +169,50 @@ impl EvmLedger {
         Ok(())
     }
 
-    /// Whether each transaction of `part`, which comes next, would be admitted.
-    pub(super) fn has_room_for(&self, part: &Self) -> bool {
+    /// Whether each transaction of `batch`, which comes next, would be admitted.
+    pub(super) fn has_room_for(&self, batch: &Self) -> bool {
         let Self { block, gas, .. } = self;
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
-        // Each sum fits into the limit by itself, or its transaction would not have been admitted
-        // to the batch.
-        let fits = |used: u64, asked, room: u64| asked <= room.saturating_sub(used);
-        fits(gas.admitted(block), part.asked.regular, limit)
-            && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
-            && fits(gas.blob, part.asked.blob, room)
+        // Each transaction was admitted to the batch, so it fits into the limit by itself.
+        let fits = |used: u64, required, room: u64| required <= room.saturating_sub(used);
+        fits(gas.admitted(block), batch.required.regular, limit)
+            && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, batch.required.state, limit))
+            && fits(gas.blob, batch.required.blob, room)
             || mutant!(PartNotAdmitted)
     }
 
-    /// Appends `part`, which comes next.
-    pub(super) fn append(&mut self, mut part: Self) {
+    /// Appends `batch`, which comes next.
+    pub(super) fn append(&mut self, mut batch: Self) {
         let mut cumulative = self.gas.cumulative;
-        for (tx, outcome) in part.outcomes_of(part.first..usize::MAX) {
-            if !self.stream.is_heard() {
+        for (tx, outcome) in batch.outcomes_of(batch.first..usize::MAX) {
+            if !self.stream.has_receiver() {
                 break;
             }
             let Some(outcome) = outcome.clone().transpose() else { continue };
             cumulative += outcome.as_ref().map_or(0, |output| output.result.tx_gas_used());
             self.stream.send(tx, cumulative, outcome);
         }
-        self.gas = self.gas.plus(part.gas);
-        if self.outcomes.capacity() == 0 && part.outcomes.len() == self.block.transactions.len() {
-            // Taking the part's vectors is cheaper than copying into new ones.
-            self.outcomes = part.outcomes;
-            self.shard_masks = part.shard_masks;
+        self.gas = self.gas.plus(batch.gas);
+        if self.outcomes.capacity() == 0 && batch.outcomes.len() == self.block.transactions.len() {
+            // Taking the batch's vectors is cheaper than copying into new ones.
+            self.outcomes = batch.outcomes;
+            self.shard_masks = batch.shard_masks;
         } else {
             self.make_room();
-            self.outcomes.append(&mut part.outcomes);
-            self.shard_masks.append(&mut part.shard_masks);
+            self.outcomes.append(&mut batch.outcomes);
+            self.shard_masks.append(&mut batch.shard_masks);
         }
-        self.work = self.work.plus(part.work);
-        self.long.append(&mut part.long);
+        self.work = self.work.plus(batch.work);
+        self.long.append(&mut batch.long);
         if mutant!(ListedOutOfOrder) {
-            core::mem::swap(&mut self.accesses, &mut part.accesses);
+            core::mem::swap(&mut self.accesses, &mut batch.accesses);
         }
-        self.accesses.append(&mut part.accesses);
-        self.marks.append(&mut part.marks);
-        self.undeclared.append(&mut part.undeclared);
+        self.accesses.append(&mut batch.accesses);
+        self.marks.append(&mut batch.marks);
+        self.undeclared.append(&mut batch.undeclared);
         if !mutant!(PartBalancesLost) {
-            self.balances.extend(part.balances);
+            self.balances.extend(batch.balances);
         }
     }
 
@@ -228,7 +229,7 @@ impl EvmLedger {
     pub(in crate::evm) fn catch_up(&mut self) {
         let mut output_builder = core::mem::take(&mut self.output_builder);
         output_builder.bundle_up_to(&self.outcomes);
-        self.split_into(&mut output_builder.split);
+        self.split_into(&mut output_builder.outcomes_builder);
         self.output_builder = output_builder;
     }
 
@@ -239,7 +240,7 @@ impl EvmLedger {
 
     /// Whether commits are streamed to the caller.
     pub(in crate::evm) const fn is_streamed(&self) -> bool {
-        self.stream.is_heard()
+        self.stream.has_receiver()
     }
 
     /// Replaces the block by one with more transactions.
@@ -264,7 +265,7 @@ impl EvmLedger {
 
     /// Appends the outcome of the next transaction, `tx`.
     pub(super) fn push(&mut self, tx: TxIndex, outcome: TxOutcome) {
-        if self.stream.is_heard()
+        if self.stream.has_receiver()
             && let Some(outcome) = outcome.clone().transpose()
         {
             self.stream.send(tx, self.gas.cumulative, outcome);
@@ -280,11 +281,11 @@ impl EvmLedger {
 }
 
 impl EvmLedger {
-    /// Fills in the balances that the next transaction did not read. Everything below it is final.
+    /// Fills in the balances that the next transaction has not read. Everything below it is final.
     pub(super) fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
             if change.kind != ChangeKind::Changed && !mutant!(BalanceOfEarlierLife) {
-                // An account that is destroyed and created again may look as it did before the
+                // After it is destroyed and created again, the account may equal the one before the
                 // block.
                 let balance = change.after.as_ref().map_or(U256::ZERO, |after| after.balance);
                 self.balances.insert(change.address, balance);
@@ -305,29 +306,33 @@ impl EvmLedger {
         }
     }
 
-    /// Stores combined changes of several transactions with the last executed one.
-    pub(in crate::evm) fn give(&mut self, mut left: TxOutput) {
-        self.fill_in(&mut left.changes);
-        let kept = self.outcomes.iter_mut().zip(&mut self.shard_masks).rev();
+    /// Stores the combined changes of several transactions with the last executed one.
+    pub(in crate::evm) fn store_combined(&mut self, mut output: TxOutput) {
+        self.fill_in(&mut output.changes);
+        let outcomes = self.outcomes.iter_mut().zip(&mut self.shard_masks).rev();
         let last =
-            kept.filter_map(|(outcome, shards)| Some((outcome.as_mut().ok()?, shards))).next();
+            outcomes.filter_map(|(outcome, shards)| Some((outcome.as_mut().ok()?, shards))).next();
         let Some((last @ None, shards)) = last else {
-            unreachable!("a transaction has left it, and has nothing else")
+            unreachable!("the last executed transaction has no output of its own")
         };
-        *shards = left.shard_mask;
-        *last = Some(Arc::new(left));
+        *shards = output.shard_mask;
+        *last = Some(Arc::new(output));
     }
 
-    /// Commits the next transaction, `tx`, whose result and gas are recorded elsewhere. `left` has
-    /// its own changes, if they are not combined with others.
-    pub(in crate::evm) fn commit_left(&mut self, tx: TxIndex, mut left: Option<Arc<TxOutput>>) {
-        if let Some(left) = &mut left {
-            let Some(only) = Arc::get_mut(left) else {
+    /// Commits the next transaction, `tx`, whose result and gas are recorded elsewhere. `output`
+    /// has its changes, unless they are combined with others.
+    pub(in crate::evm) fn commit_changes(
+        &mut self,
+        tx: TxIndex,
+        mut output: Option<Arc<TxOutput>>,
+    ) {
+        if let Some(output) = &mut output {
+            let Some(only) = Arc::get_mut(output) else {
                 unreachable!("the output is shared only after its commit")
             };
             self.fill_in(&mut only.changes);
         }
-        self.push(tx, Ok(left));
+        self.push(tx, Ok(output));
     }
 
     /// Records the work of `tx`.
@@ -336,17 +341,17 @@ impl EvmLedger {
         if let Some(trial) = &mut self.trial {
             trial.note(work);
         }
-        if work.all >= LONG_WORK_GAS {
-            self.long.push((tx, work.all));
+        if work.units >= LONG_WORK {
+            self.long.push((tx, work.units));
         }
     }
 
     /// Records the accesses of `tx`, which commits next.
-    pub(super) fn keep(&mut self, tx: TxIndex, kept: Option<Box<AccessRecords>>) {
-        let Some(kept) = kept else { return };
-        self.accesses.extend(kept.accesses);
-        self.marks.extend(kept.marks);
-        self.undeclared.extend(kept.undeclared.map(|how| (tx, *how)));
+    pub(super) fn record_accesses(&mut self, tx: TxIndex, records: Option<Box<AccessRecords>>) {
+        let Some(records) = records else { return };
+        self.accesses.extend(records.accesses);
+        self.marks.extend(records.marks);
+        self.undeclared.extend(records.undeclared.map(|access| (tx, *access)));
     }
 
     pub(super) fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {

@@ -1,6 +1,6 @@
-//! The EVM layer's implementation of the engine's traits: a block's transactions as a workload,
-//! machines for private batches, and the ledger of committed transactions. Sequential segments run
-//! beside the engine, on parts of it.
+//! Implements the engine's traits for Ethereum: a block's transactions as a workload, machines for
+//! private batches, and the ledger of committed transactions. Sequential segments use some of these
+//! parts without the engine.
 
 pub(super) mod batches;
 pub(super) mod feed;

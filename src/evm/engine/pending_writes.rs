@@ -16,54 +16,55 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Journal {
     pub(in crate::evm) state: EvmState,
-    /// Transaction id of the journal; it determines what counts as warm.
+    /// Transaction id of the journal, which determines the accounts and slots that are warm.
     pub(in crate::evm) transaction: TransactionId,
 }
 
-/// Location of the writes that are not in `latest` yet.
+/// Where the pending writes are that are not in `latest` yet.
 #[derive(Debug, Default)]
 pub(in crate::evm) enum Unmerged {
     #[default]
     Nothing,
     /// In the journal of the EVM that ran the transactions.
     Journal(Journal),
-    /// Private batches changed these locations. Only the ledger has the values and the blind
-    /// credits, except those of accounts in `known`, which are in `latest` already.
-    Batches { changed: ConflictIndex<EvmLocation>, known: AddressSet },
+    /// In the ledger: private batches have written the locations in `changed`. Writes and blind
+    /// credits of the accounts in `merged` are in `latest` already.
+    Batches { changed: ConflictIndex<EvmLocation>, merged: AddressSet },
 }
 
-/// Pending writes: writes of transactions that are not in the store yet.
+/// Writes of committed transactions that are not in the store yet.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct PendingWrites {
-    /// Pending writes outside the journal.
+    /// Pending writes by location.
     pub(in crate::evm) latest: Latest<EvmLocation>,
-    /// Location of the other pending writes.
+    /// The pending writes that are not in `latest`.
     pub(in crate::evm) unmerged: Unmerged,
     /// The lowest transaction that may have writes outside `latest`.
     pub(in crate::evm) first_unmerged: usize,
     /// Outputs of transactions whose changes may be only in the journal.
-    pub(in crate::evm) left: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// The first transaction whose writes are unmerged; earlier writes are in the store.
+    pub(in crate::evm) journaled: Vec<(TxIndex, Arc<TxOutput>)>,
+    /// The first transaction with pending writes; earlier writes are in the store.
     pub(in crate::evm) first: TxIndex,
 }
 
 impl PendingWrites {
-    /// An empty set of pending writes for a sequential run that starts at `first`.
+    /// Creates an empty set of pending writes for a sequential run that starts at `first`.
     pub(in crate::evm) fn from(first: TxIndex) -> Self {
         Self { first_unmerged: first.position(), first, ..Self::default() }
     }
 
-    /// Pending writes of private batches from `first` on; `changed` has the locations written.
+    /// Creates the pending writes of private batches from `first` on, which have written the
+    /// locations in `changed`.
     pub(in crate::evm) fn after_batches(
         changed: ConflictIndex<EvmLocation>,
         first: TxIndex,
     ) -> Self {
-        let unmerged = Unmerged::Batches { changed, known: AddressSet::default() };
+        let unmerged = Unmerged::Batches { changed, merged: AddressSet::default() };
         Self { unmerged, ..Self::from(first) }
     }
 
-    /// Whether it holds writes of a transaction below `frontier`, the lowest uncommitted one.
-    pub(in crate::evm) fn has_run(&self, frontier: TxIndex) -> bool {
+    /// Whether there are pending writes of a transaction below `frontier`.
+    pub(in crate::evm) fn has_writes_below(&self, frontier: TxIndex) -> bool {
         self.first != frontier
     }
 
@@ -77,54 +78,54 @@ impl PendingWrites {
         let unmerged = core::mem::take(&mut self.unmerged);
         let end = ledger.outcomes.len();
         let first = core::mem::replace(&mut self.first_unmerged, end);
-        self.left.clear();
-        merge_changes(&mut self.latest, ledger.left_of(first..end), block_context, |_| true);
-        if let Unmerged::Batches { known, .. } = unmerged
-            && known.is_empty()
+        self.journaled.clear();
+        merge_changes(&mut self.latest, ledger.outputs_of(first..end), block_context, |_| true);
+        if let Unmerged::Batches { merged, .. } = unmerged
+            && merged.is_empty()
         {
-            merge_credits(&mut self.latest, ledger.left_of(first..end), block_context);
+            merge_credits(&mut self.latest, ledger.outputs_of(first..end), block_context);
         }
     }
 
-    /// Moves the pending writes of private batches to `asked`, an account that a system call needs,
-    /// and to `others`, which it will need, into `latest`. On the second call, or without `asked`,
-    /// moves all pending writes.
+    /// Moves pending writes of private batches into `latest`: those of `requested`, an account that
+    /// a system call has read, and of `others`, which it will read. The second call, or a call
+    /// without `requested`, moves all pending writes.
     pub(in crate::evm) fn complete_for(
         &mut self,
-        asked: Option<Address>,
+        requested: Option<Address>,
         others: impl IntoIterator<Item = Address>,
         ledger: &EvmLedger,
         block_context: &BlockContext,
     ) {
-        match (asked, &mut self.unmerged) {
+        match (requested, &mut self.unmerged) {
             // The first call: no write of a batch is in `latest` yet.
-            (Some(asked), Unmerged::Batches { known, .. }) if known.is_empty() => {
-                known.insert(asked);
-                known.extend(others);
+            (Some(requested), Unmerged::Batches { merged, .. }) if merged.is_empty() => {
+                merged.insert(requested);
+                merged.extend(others);
                 let is_lost = mutant!(PendingUntaken);
-                let counts = |address: &Address| known.contains(address) && !is_lost;
+                let counts = |address: &Address| merged.contains(address) && !is_lost;
                 let range = self.first_unmerged..ledger.outcomes.len();
                 merge_changes(
                     &mut self.latest,
-                    ledger.left_of(range.clone()),
+                    ledger.outputs_of(range.clone()),
                     block_context,
                     counts,
                 );
-                merge_credits(&mut self.latest, ledger.left_of(range), block_context);
+                merge_credits(&mut self.latest, ledger.outputs_of(range), block_context);
             }
             _ => self.complete(ledger, block_context),
         }
     }
 
     /// At the start of a block, caches the accounts that receive blind credits, so that each credit
-    /// is added at once.
-    pub(in crate::evm) fn keep_receivers(
+    /// is added to the balance at once.
+    pub(in crate::evm) fn cache_receivers(
         &mut self,
         block_context: &BlockContext,
         store: &Store<EvmLocation>,
     ) {
-        let is_bottom = self.is_bottom();
-        for receiver in block_context.receivers().filter(|_| is_bottom) {
+        let is_start = self.is_block_start();
+        for receiver in block_context.receivers().filter(|_| is_start) {
             let location = EvmLocation::Account(receiver);
             if let Some(value) = store.base(&location) {
                 self.latest.keep_base(location, value);
@@ -132,8 +133,8 @@ impl PendingWrites {
         }
     }
 
-    /// Whether no write of this block lies below the pending writes.
-    pub(in crate::evm) const fn is_bottom(&self) -> bool {
+    /// Whether the pending writes are the first of the block, so that the store has none.
+    pub(in crate::evm) const fn is_block_start(&self) -> bool {
         self.first.0 == 0
     }
 
@@ -145,12 +146,12 @@ impl PendingWrites {
         mut each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
     ) {
         let first = self.first;
-        let left = self.left.iter().map(|(tx, left)| (*tx, left));
-        merge_changes(&mut self.latest, left, block_context, |_| true);
+        let journaled = self.journaled.iter().map(|(tx, output)| (*tx, output));
+        merge_changes(&mut self.latest, journaled, block_context, |_| true);
         let unsummed = mutant!(HandBackUnsummed);
         for receiver in block_context.receivers().filter(|_| !unsummed) {
             let location = EvmLocation::Account(receiver);
-            let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
+            let base = || -> Result<_, Infallible> { unreachable!("the receiver was seeded") };
             let Ok(_) = self.latest.read(&location, || store.newest(&location, first, base));
         }
         let lost = mutant!(HandBackLost);
@@ -160,18 +161,18 @@ impl PendingWrites {
     }
 }
 
-/// Copies the changes of transactions in `left`, which is in block order, to `latest`; only the
-/// changes of accounts for which `counts` returns true.
+/// Copies the changes of `outputs`, which are in block order, to `latest`, for the accounts that
+/// `counts` accepts.
 pub(in crate::evm) fn merge_changes<'a>(
     latest: &mut Latest<EvmLocation>,
-    left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
+    outputs: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
     block_context: &BlockContext,
     counts: impl Fn(&Address) -> bool,
 ) {
     if mutant!(JournalLost) {
         return;
     }
-    for (tx, output) in left {
+    for (tx, output) in outputs {
         for change in output.changes.iter().filter(|change| counts(&change.address)) {
             let change = core::slice::from_ref(change);
             for_each_write(change, block_context, |location, entry| {
@@ -181,14 +182,14 @@ pub(in crate::evm) fn merge_changes<'a>(
     }
 }
 
-/// Copies the blind credits of the transactions in `left` to `latest`.
+/// Copies the blind credits of `outputs` to `latest`.
 pub(in crate::evm) fn merge_credits<'a>(
     latest: &mut Latest<EvmLocation>,
-    left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
+    outputs: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
     block_context: &BlockContext,
 ) {
     let lost = mutant!(PartCreditsLost);
-    for (tx, output) in left.filter(|_| !lost) {
+    for (tx, output) in outputs.filter(|_| !lost) {
         for (to, reward) in block_context.rewards(output) {
             latest.put(tx, EvmLocation::Account(to), Entry::Delta(reward));
         }

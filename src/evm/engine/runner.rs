@@ -1,4 +1,4 @@
-//! Runs transactions one after the other, keeping revm's journal for as long as its rules allow
+//! Runs transactions one after the other, and keeps revm's journal for as long as its rules allow
 //! (see `journal`).
 
 use super::group::{BatchGroup, Combined};
@@ -7,7 +7,7 @@ use super::pending_writes::{Journal, PendingWrites, Unmerged, merge_changes};
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::effects::{for_each_write, remember};
+use crate::evm::exec::effects::{for_each_write, pin_slots};
 use crate::evm::exec::location::{EvmLocation, EvmValue};
 use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::rejection::Rejection;
@@ -32,38 +32,37 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     first_unmerged: usize,
     /// Outputs of transactions below the ledger's first one whose changes may be only in the
     /// journal.
-    left: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// Whether no write of this block lies below the run.
-    is_bottom: bool,
+    journaled: Vec<(TxIndex, Arc<TxOutput>)>,
+    /// Whether the block has no writes before this run.
+    is_block_start: bool,
     /// Combines the changes of transactions, if they share a journal and commits are not streamed.
     window: Option<Window>,
-    /// Whether another worker folds commits into the bundle, so that accounts are not divided by
-    /// shard.
+    /// Whether another worker folds commits into the bundle, so that shard masks are not needed.
     pub(super) has_bundle_thread: bool,
     /// Outcomes and receipts of the transactions so far, unless commits are streamed.
-    pub(in crate::evm) split: OutcomesBuilder,
+    pub(in crate::evm) outcomes_builder: OutcomesBuilder,
     is_streamed: bool,
-    /// Whether this is a private batch: its writes stay with its groups, and it reads no blind
-    /// credits.
+    /// Whether the transactions are a private batch, whose writes stay with its groups and which
+    /// reads no blind credits.
     is_private: bool,
     /// Blind credits of the transactions whose changes are being combined.
     credits: BlindCredits,
 }
 
 impl<'a, D: DatabaseRef> Runner<'a, D> {
-    /// Creates a runner on `machine`, whose commits no bundle thread folds.
+    /// Creates a runner on `machine`, without a bundle thread.
     pub(in crate::evm) fn new(machine: EvmMachine<'a, D>, is_streamed: bool) -> Self {
         let block_context = machine.block_context();
-        let has_window = block_context.shares && !is_streamed;
+        let has_window = block_context.shares_journals && !is_streamed;
         Self {
             machine,
             block_context,
             first_unmerged: 0,
-            left: Vec::new(),
-            is_bottom: false,
+            journaled: Vec::new(),
+            is_block_start: false,
             window: has_window.then(Window::default),
             has_bundle_thread: false,
-            split: OutcomesBuilder::default(),
+            outcomes_builder: OutcomesBuilder::default(),
             is_streamed,
             is_private: true,
             credits: BlindCredits::default(),
@@ -73,22 +72,22 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Begins the transactions of a private batch, on a snapshot.
     pub(in crate::evm) fn begin_private(&mut self, txs: Range<usize>) {
         self.first_unmerged = txs.start;
-        self.is_bottom = false;
+        self.is_block_start = false;
         self.is_private = true;
         self.begin(txs);
     }
 
     /// Begins transactions of a sequential segment, which continues from `pending`.
     pub(in crate::evm) fn begin_sequential(&mut self, txs: Range<usize>, pending: PendingWrites) {
-        self.is_bottom = pending.is_bottom();
+        self.is_block_start = pending.is_block_start();
         self.is_private = false;
-        let PendingWrites { latest, unmerged, first_unmerged, left, first } = pending;
+        let PendingWrites { latest, unmerged, first_unmerged, journaled, first } = pending;
         let journal = match unmerged {
             Unmerged::Journal(journal) => journal,
             Unmerged::Nothing | Unmerged::Batches { .. } => Journal::default(),
         };
         self.first_unmerged = first_unmerged;
-        self.left = left;
+        self.journaled = journaled;
         self.machine.view_mut().begin_sequential(latest, first);
         self.machine.put_journal(journal.state, journal.transaction);
         self.begin(txs);
@@ -96,43 +95,43 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 
     fn begin(&mut self, txs: Range<usize>) {
         if !self.is_streamed {
-            self.split = OutcomesBuilder::with_capacity(txs.start, txs.len());
+            self.outcomes_builder = OutcomesBuilder::with_capacity(txs.start, txs.len());
         }
         self.machine.expect(txs);
     }
 
-    /// Ends a run of a sequential segment that began with `first`, and returns the pending writes for the
-    /// next run. The contents of `ledger` commit in between.
+    /// Ends a run of a sequential segment and returns the pending writes for the next run, which
+    /// begin at `first`. The transactions in `ledger` commit before the next run.
     pub(in crate::evm) fn end_sequential(
         &mut self,
         first: TxIndex,
         ledger: &EvmLedger,
     ) -> PendingWrites {
-        let mut left = core::mem::take(&mut self.left);
-        let unmerged = ledger.left_of(self.first_unmerged..usize::MAX);
-        left.extend(unmerged.map(|(tx, output)| (tx, Arc::clone(output))));
+        let mut journaled = core::mem::take(&mut self.journaled);
+        let unmerged = ledger.outputs_of(self.first_unmerged..usize::MAX);
+        journaled.extend(unmerged.map(|(tx, output)| (tx, Arc::clone(output))));
         let latest = core::mem::take(self.latest());
         let (state, transaction) = self.machine.take_journal();
         let unmerged = Unmerged::Journal(Journal { state, transaction });
-        PendingWrites { latest, unmerged, first_unmerged: self.first_unmerged, left, first }
+        PendingWrites { latest, unmerged, first_unmerged: self.first_unmerged, journaled, first }
     }
 
     /// Runs `tx`, for which `ledger` has room, and keeps its writes.
     ///
     /// # Errors
-    /// The transaction has no result. It [is early](NoResult::is_early) if it needs a value that is
-    /// not final.
+    /// Returns why the transaction has no result. The reason [is early](NoResult::is_early) if the
+    /// transaction needs a value that is not final.
     pub(in crate::evm) fn run_admitted(
         &mut self,
         tx: TxIndex,
         ledger: &mut EvmLedger,
     ) -> Result<(), NoResult<Rejection, D::Error>> {
-        let asked = ledger.asked_with(tx);
+        let required = ledger.required_with(tx);
         let before = self.machine.view_mut().log_mut().map(|log| log.mark());
         let ran = self.run(tx, ledger);
         if ran.is_ok() {
-            // A transaction without a result is admitted by the next segment.
-            ledger.asked = asked;
+            // The next segment admits a transaction without a result again.
+            ledger.required = required;
         } else if let (Some(log), Some(before)) = (self.machine.view_mut().log_mut(), before) {
             log.forget_since(before);
         }
@@ -153,14 +152,14 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             Ok(ran) => ran,
             Err(payload) => {
                 let earlier = self.machine.undo(self.window.as_mut());
-                self.give(earlier, ledger);
+                self.store_combined(earlier, ledger);
                 return match self.machine.end().1 {
                     Some(stop) => self.stopped(tx, stop, is_complete, ledger),
                     None => Err(NoResult::Panicked(payload)),
                 };
             }
         };
-        self.give(ran.earlier, ledger);
+        self.store_combined(ran.earlier, ledger);
         // A latched stop overrides the EVM's result.
         if let Some(stop) = self.machine.end().1 {
             return self.stopped(tx, stop, is_complete, ledger);
@@ -168,14 +167,14 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         match ran.result {
             Err(reason) => {
                 // revm leaves loaded accounts in the journal.
-                self.leave_journal(tx.position() + 1, ledger);
+                self.flush_journal(tx.position() + 1, ledger);
                 Err(NoResult::Rejected(reason))
             }
             Ok(output) => {
-                self.keep(tx, &output);
+                self.keep_writes(tx, &output);
                 self.commit(tx, output, ledger);
-                if !ran.goes_on {
-                    self.leave_journal(tx.position() + 1, ledger);
+                if !ran.keeps_journal {
+                    self.flush_journal(tx.position() + 1, ledger);
                 } else if self.window.as_ref().is_some_and(Window::is_full) {
                     self.settle(ledger);
                 }
@@ -187,18 +186,18 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Skips `tx`, which is invalid or does not fit into the block.
     pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, ledger: &mut EvmLedger) {
         if !self.is_streamed {
-            self.split.add_skipped(reason.clone());
+            self.outcomes_builder.add_skipped(reason.clone());
         }
         ledger.skip(tx, reason);
     }
 
-    /// Ends the transactions since the beginning; returns their group if any has a result.
+    /// Ends the run and returns its transactions as a group, unless none has a result.
     pub(in crate::evm) fn end_group(
         &mut self,
         ledger: EvmLedger,
         first: TxIndex,
     ) -> Option<(Chunk, BatchGroup)> {
-        let split = core::mem::take(&mut self.split);
+        let outcomes_builder = core::mem::take(&mut self.outcomes_builder);
         let block_context = self.block_context;
         let ran = u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX);
         let txs = Chunk { first, end: TxIndex(first.0.saturating_add(ran)) };
@@ -212,11 +211,11 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             }
             log.end_group(txs);
         }
-        let split = (!self.is_streamed).then_some(split);
-        Some((txs, BatchGroup::Combined(Box::new(Combined { ledger, split }))))
+        let outcomes_builder = (!self.is_streamed).then_some(outcomes_builder);
+        Some((txs, BatchGroup::Combined(Box::new(Combined { ledger, outcomes_builder }))))
     }
 
-    /// Handles a read of `tx` that could not be answered.
+    /// Handles a run of `tx` whose view has stopped.
     fn stopped(
         &mut self,
         tx: TxIndex,
@@ -227,9 +226,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         let why = NoResult::from(stop);
         // Nothing is final in a private batch, whatever its position.
         if why.is_early() && !is_complete && !self.is_private {
-            // The read asked which transaction wrote a value, and some writes are only in the
-            // journal.
-            self.leave_journal(tx.position(), ledger);
+            // The read needs the writer of a value, and some writes are only in the journal.
+            self.flush_journal(tx.position(), ledger);
             return self.run(tx, ledger);
         }
         Err(why)
@@ -243,33 +241,33 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         let Some(only) = Arc::get_mut(&mut output) else {
             unreachable!("the output is shared only after its commit")
         };
-        ledger.keep(tx, only.kept.take());
+        ledger.record_accesses(tx, only.access_records.take());
         ledger.note_work(tx, output.work);
         ledger.add_gas(tx, output.result.gas());
         if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
-            self.split.add_executed(tx, TxOutput::take_result(&mut output));
+            self.outcomes_builder.add_executed(tx, TxOutput::take_result(&mut output));
         }
-        let left = if self.is_settled() {
+        let output = if self.is_settled() {
             Some(output)
         } else {
             // The window has the changes.
             self.credits.append(&output.credits);
             None
         };
-        ledger.commit_left(tx, left);
+        ledger.commit_changes(tx, output);
     }
 
     pub(in crate::evm) fn latest(&mut self) -> &mut Latest<EvmLocation> {
         let Some(latest) = self.machine.view_mut().latest_mut() else {
-            unreachable!("the view was made over what is final or of one part")
+            unreachable!("the view is for private batches or sequential runs")
         };
         latest
     }
 
-    /// Keeps the writes that are not in the journal.
-    fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
+    /// Keeps the writes of `tx` that are not in the journal.
+    fn keep_writes(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
-        remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
+        pin_slots(&mut writes, &output.changes, self.machine.view_mut().pinned_slots());
         for (location, entry) in writes {
             self.latest().put(tx, location, entry);
         }
@@ -280,23 +278,23 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Ends the journal, which holds the changes of transactions below `end`, and copies these
-    /// changes to `latest`.
-    pub(in crate::evm) fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
+    /// Ends the journal and copies the changes of transactions below `end` from the outputs to
+    /// `latest`.
+    pub(in crate::evm) fn flush_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
         self.settle(ledger);
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_unmerged, end);
         let block_context = self.block_context;
-        let left = core::mem::take(&mut self.left);
-        let earlier = left.iter().map(|(tx, left)| (*tx, left));
+        let journaled = core::mem::take(&mut self.journaled);
+        let earlier = journaled.iter().map(|(tx, output)| (*tx, output));
         merge_changes(
             self.latest(),
-            earlier.chain(ledger.left_of(first..end)),
+            earlier.chain(ledger.outputs_of(first..end)),
             block_context,
             |_| true,
         );
-        if self.is_bottom {
-            self.latest().keep_slots(&journal);
+        if self.is_block_start {
+            self.latest().cache_slots(&journal);
         }
     }
 
@@ -304,12 +302,12 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     pub(in crate::evm) fn settle(&mut self, ledger: &mut EvmLedger) {
         if let Some(window) = self.window.as_mut().filter(|window| window.len() > 0) {
             let changes = window.take(self.machine.journal());
-            self.give(changes, ledger);
+            self.store_combined(changes, ledger);
         }
     }
 
-    /// Stores combined changes of several transactions with the last of them.
-    fn give(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
+    /// Stores the combined changes of several transactions with the last of them.
+    fn store_combined(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
         if !changes.is_empty() {
             let paid = self.machine.view_mut().take_payments(&mut changes);
             self.credits.pay(paid, self.block_context.block.env.beneficiary);
@@ -321,13 +319,13 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if mutant!(DeferredLost) {
             credits = BlindCredits::default();
         }
-        // A worker that folds commits does not divide accounts by shard.
+        // A bundle thread needs no shard masks.
         let shard_mask = if self.has_bundle_thread {
             u64::MAX
         } else {
             self.block_context.bundle_shards.shard_mask(&changes)
         };
-        ledger.give(TxOutput::left(changes, shard_mask, credits));
+        ledger.store_combined(TxOutput::combined(changes, shard_mask, credits));
     }
 
     /// Whether the changes of all transactions so far are known.
@@ -337,14 +335,14 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 }
 
 impl Latest<EvmLocation> {
-    /// Keeps slots that were read and not written, so that no later run reads them from the
+    /// Caches slots that were read but not written, so that later runs do not read them from the
     /// database.
-    fn keep_slots(&mut self, journal: &EvmState) {
+    fn cache_slots(&mut self, journal: &EvmState) {
         let slots = journal.values().map(|account| account.storage.len()).sum();
         self.reserve(slots);
-        let lasting =
+        let has_base_slots =
             |account: &revm::state::Account| !account.is_created() && !account.is_selfdestructed();
-        for (address, account) in journal.iter().filter(|(_, account)| lasting(account)) {
+        for (address, account) in journal.iter().filter(|(_, account)| has_base_slots(account)) {
             for (slot, value) in &account.storage {
                 let location = EvmLocation::Storage(*address, *slot);
                 self.keep_base(location, EvmValue::Slot(value.present_value));

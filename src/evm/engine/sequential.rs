@@ -1,7 +1,7 @@
-//! Transactions of a sequential segment, run one after the other.
+//! Runs the transactions of a sequential segment.
 //!
 //! Everything below a transaction is final: reads are not logged, rewards are visible, and each run
-//! continues from the journal of the one before.
+//! continues with the journal of the previous one.
 
 use super::group::BatchGroup;
 use super::ledger::EvmLedger;
@@ -16,7 +16,7 @@ use crate::mv::Store;
 use crate::worker::{Ledger, NoResult};
 use revm::DatabaseRef;
 
-/// Runs sequential transactions.
+/// Runs the transactions of a sequential segment on one EVM.
 pub(in crate::evm) struct SequentialRunner<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
@@ -26,8 +26,8 @@ pub(in crate::evm) struct SequentialRunner<'a, D: DatabaseRef> {
 pub(in crate::evm) struct OpenRun {
     ledger: EvmLedger,
     first: TxIndex,
-    /// The run holds the writes of transactions from here on; earlier ones are in the store.
-    carried: TxIndex,
+    /// The first transaction with pending writes; earlier writes are in the store.
+    first_pending: TxIndex,
 }
 
 impl OpenRun {
@@ -50,7 +50,7 @@ impl<'a, D: DatabaseRef> SequentialRunner<'a, D> {
         Self { runner, store }
     }
 
-    /// Begins a run of `txs`. It continues from `pending`; without one, all writes below are in the
+    /// Begins a run of `txs` on top of `pending`; if that is `None`, all writes below are in the
     /// store. `before` is the gas that the block has used.
     pub(in crate::evm) fn begin(
         &mut self,
@@ -61,21 +61,21 @@ impl<'a, D: DatabaseRef> SequentialRunner<'a, D> {
         let Self { runner, store, .. } = self;
         let first = txs.first;
         let range = first.position()..txs.end.position();
-        let ledger = EvmLedger::of_part(runner.block_context, range.clone(), before);
+        let ledger = EvmLedger::for_batch(runner.block_context, range.clone(), before);
         let pending = pending.filter(|_| !mutant!(CarryDropped)).unwrap_or_else(|| {
             let mut pending = PendingWrites::from(first);
-            pending.keep_receivers(runner.block_context, store);
+            pending.cache_receivers(runner.block_context, store);
             pending
         });
-        let carried = pending.first;
+        let first_pending = pending.first;
         runner.begin_sequential(range, pending);
-        OpenRun { ledger, first, carried }
+        OpenRun { ledger, first, first_pending }
     }
 
     /// Runs the next transaction of a run, for which the block has room.
     ///
     /// # Errors
-    /// Why it has no result. The reason is final.
+    /// Returns why the transaction has no result. The reason is final.
     pub(in crate::evm) fn run(
         &mut self,
         tx: TxIndex,
@@ -84,20 +84,20 @@ impl<'a, D: DatabaseRef> SequentialRunner<'a, D> {
         self.runner.run_admitted(tx, &mut run.ledger)
     }
 
-    /// Skips the next transaction of a run, which continues with the same journal and room.
+    /// Skips the next transaction of a run.
     pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, run: &mut OpenRun) {
         self.runner.skip(tx, reason, &mut run.ledger);
     }
 
-    /// Ends a run: returns its group, if any transaction has a result, and what the next run
-    /// continues from.
+    /// Ends a run. Returns its group, if any transaction has a result, and the pending writes for
+    /// the next run.
     pub(in crate::evm) fn end(
         &mut self,
         run: OpenRun,
     ) -> (Option<(Chunk, BatchGroup)>, PendingWrites) {
-        let OpenRun { mut ledger, first, carried } = run;
+        let OpenRun { mut ledger, first, first_pending } = run;
         self.runner.settle(&mut ledger);
-        let pending = self.runner.end_sequential(carried, &ledger);
+        let pending = self.runner.end_sequential(first_pending, &ledger);
         let group = self.runner.end_group(ledger, first);
         (group, pending)
     }

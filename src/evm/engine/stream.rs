@@ -2,7 +2,7 @@
 
 use crate::evm::block::committed::{Committed, FeeReceivers};
 use crate::evm::exec::block_context::BlockContext;
-use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
+use crate::evm::exec::change::{AccountChange, ChangeKind, CodeState};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::ids::TxIndex;
@@ -14,9 +14,8 @@ use std::sync::Arc;
 /// The channel to the caller, if commits are streamed.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    to: Option<Sender<Committed>>,
-    /// Current accounts of payees that are credited blindly: the stream turns each payment into a
-    /// change.
+    sender: Option<Sender<Committed>>,
+    /// Current accounts of the payees: the stream turns each blind credit to a payee into a change.
     payees: AddressMap<AccountInfo>,
     receivers: FeeReceivers,
 }
@@ -27,16 +26,16 @@ impl Stream {
         let payee = |payee| Some((payee, block_context.payees.account(payee)?));
         let payees = block_context.other_payees().filter_map(payee).collect();
         let receivers = FeeReceivers::of(block_context);
-        Self { to: None, payees, receivers }
+        Self { sender: None, payees, receivers }
     }
 
     /// Sets the receiver of further commits.
-    pub(super) fn set(&mut self, to: Option<Sender<Committed>>) {
-        self.to = to;
+    pub(super) fn set(&mut self, sender: Option<Sender<Committed>>) {
+        self.sender = sender;
     }
 
-    pub(super) const fn is_heard(&self) -> bool {
-        self.to.is_some()
+    pub(super) const fn has_receiver(&self) -> bool {
+        self.sender.is_some()
     }
 
     /// Sends the outcome of `tx`, which commits next.
@@ -46,12 +45,12 @@ impl Stream {
         cumulative_gas_used: u64,
         outcome: Result<Arc<TxOutput>, Rejection>,
     ) {
-        let Some(to) = &self.to else { return };
+        let Some(sender) = &self.sender else { return };
         let outcome = outcome.map(|output| with_payments(&mut self.payees, output));
         let receivers = self.receivers;
-        if to.try_send(Committed { tx, cumulative_gas_used, outcome, receivers }).is_err() {
+        if sender.try_send(Committed { tx, cumulative_gas_used, outcome, receivers }).is_err() {
             // The caller has stopped listening.
-            self.to = None;
+            self.sender = None;
         }
     }
 }
@@ -71,12 +70,12 @@ fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) ->
     }
     let mut streamed = TxOutput {
         result: output.result.clone(),
-        ..TxOutput::left(output.changes.clone(), output.shard_mask, output.credits.clone())
+        ..TxOutput::combined(output.changes.clone(), output.shard_mask, output.credits.clone())
     };
     for (address, paid) in streamed.credits.payments.drain(..) {
         let Some(payee) = payees.get_mut(&address) else { continue };
         let before = Some(payee.clone());
-        // The sum does not overflow: see `MOST_PAID`.
+        // The sum does not overflow: see `MAX_BLIND_CREDIT`.
         payee.balance = payee.balance.saturating_add(paid);
         streamed.changes.push(AccountChange {
             address,
@@ -84,7 +83,7 @@ fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) ->
             before,
             after: Some(payee.clone()),
             slots: Vec::new(),
-            code: CodeBeside::Learnt,
+            code: CodeState::LoadedByTx,
             knows_balance: true,
         });
     }

@@ -1,9 +1,9 @@
-//! A block's transactions as a workload of the engine.
+//! The transactions of a block as a workload of the engine.
 
 use super::batches::{EvmBatches, SegmentSetting};
 use super::group::BatchGroup;
 use super::sequential::SequentialRunner;
-use crate::evm::bal::ahead::Ahead;
+use crate::evm::bal::ahead::Prefetch;
 use crate::evm::exec::activity::DatabaseActivity;
 use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use crate::evm::exec::block_context::BlockContext;
@@ -24,8 +24,8 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) block_context: Arc<BlockContext>,
     pub(in crate::evm) source: Arc<S>,
     pub(in crate::evm) overlay: Arc<Overlay>,
-    /// Prefetched state that the block's access list names, if it is prefetched.
-    pub(in crate::evm) ahead: Option<Arc<Ahead>>,
+    /// Prefetched state of the accounts and slots in the block's access list, if it is prefetched.
+    pub(in crate::evm) prefetch: Option<Arc<Prefetch>>,
     /// Tracks which workers are inside the database.
     pub(in crate::evm) activity: Arc<DatabaseActivity>,
     /// Set by [`for_segment`](Self::for_segment).
@@ -45,7 +45,7 @@ impl<S: StateSource> EvmWorkload<S> {
             block_context: Arc::new(block_context),
             source: Arc::new(source),
             overlay,
-            ahead: None,
+            prefetch: None,
             activity,
             segment: SegmentSetting::default(),
             cancel: None,
@@ -58,7 +58,7 @@ impl<S: StateSource> EvmWorkload<S> {
             block_context: Arc::clone(&self.block_context),
             source: Arc::clone(&self.source),
             overlay: Arc::clone(&self.overlay),
-            ahead: self.ahead.clone(),
+            prefetch: self.prefetch.clone(),
             activity: Arc::clone(&self.activity),
             segment,
             cancel: self.cancel.clone(),
@@ -70,13 +70,13 @@ impl<S: StateSource> EvmWorkload<S> {
         self.cancel.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// Mutable access to the block context, which is cloned if a preempted worker still holds it.
+    /// Returns the block context for mutation. Clones it if a preempted worker still holds it.
     pub(in crate::evm) fn block_context_mut(&mut self) -> &mut BlockContext {
         Arc::make_mut(&mut self.block_context)
     }
 
-    /// Opens the base state for a sequential segment. `has_bundle_thread`: another worker builds the
-    /// bundle while transactions commit.
+    /// Opens the base state for a sequential segment. `has_bundle_thread`: whether another worker
+    /// builds the bundle while transactions commit.
     pub(in crate::evm) fn sequential<'a>(
         &'a self,
         store: &'a Store<EvmLocation>,
@@ -98,8 +98,8 @@ impl<S: StateSource> EvmWorkload<S> {
         let base = base.with_list(
             self.block_context.access_list.as_ref().filter(|_| self.block_context.reads_list),
         );
-        let base = base.with_ahead(self.ahead.as_ref());
-        Ok(base.counted(worker, Arc::clone(&self.activity)))
+        let base = base.with_prefetch(self.prefetch.as_ref());
+        Ok(base.with_activity(worker, Arc::clone(&self.activity)))
     }
 }
 

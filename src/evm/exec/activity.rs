@@ -1,5 +1,5 @@
 //! Measures how many workers are inside the database at a time. If most of them are, cores are idle
-//! and more workers than cores pay off. Workers are counted, not timed: no clock is read.
+//! and more workers than cores pay off. Workers are counted, not timed, so no clock is read.
 
 use crate::ids::WorkerId;
 use crate::sync::HintU32;
@@ -11,57 +11,56 @@ use crate::thresholds::{MIN_SAMPLES, READS_PER_SAMPLE, SLOW_STORAGE_QUARTERS};
 struct PerWorker {
     /// 1 while it is inside the database, otherwise 0.
     inside: HintU32,
-    /// Samples it has taken.
-    looks: HintU32,
+    /// Number of samples that the worker has taken.
+    samples: HintU32,
     /// Sum over its samples of the number of other workers inside the database.
     others: HintU32,
 }
 
-/// Which workers are inside the database while a block runs.
+/// Tracks which workers are inside the database while a block runs.
 #[derive(Debug, Default)]
 pub(crate) struct DatabaseActivity {
-    seats: Box<[PerWorker]>,
+    workers: Box<[PerWorker]>,
 }
 
 impl DatabaseActivity {
-    /// Counters for this number of workers; with 0, nothing is counted.
+    /// Creates counters for `workers` workers; with 0, nothing is counted.
     pub(in crate::evm) fn new(workers: usize) -> Self {
-        Self { seats: (0..workers).map(|_| PerWorker::default()).collect() }
+        Self { workers: (0..workers).map(|_| PerWorker::default()).collect() }
     }
 
     /// Performs `read` for `worker` and counts it; `reads` is the worker's number of reads so far.
     pub(super) fn read<R>(&self, worker: WorkerId, reads: &mut u32, read: impl FnOnce() -> R) -> R {
-        let Some(seat) = self.seats.get(usize::from(worker.0)) else { return read() };
+        let Some(own) = self.workers.get(usize::from(worker.0)) else { return read() };
         *reads = reads.wrapping_add(1);
-        if reads.is_multiple_of(READS_PER_SAMPLE) {
-            let inside = self.seats.iter().map(|seat| seat.inside.load()).sum::<u32>();
-            seat.looks.store(seat.looks.load().wrapping_add(1));
-            seat.others.store(seat.others.load().wrapping_add(inside));
+        if reads.is_multiple_of(READS_PER_LOOK) {
+            let inside = self.workers.iter().map(|worker| worker.inside.load()).sum::<u32>();
+            own.samples.store(own.samples.load().wrapping_add(1));
+            own.others.store(own.others.load().wrapping_add(inside));
         }
         // A panic in the database leaves the flag set; the worker's next read resets it.
-        seat.inside.store(1);
+        own.inside.store(1);
         let result = read();
-        seat.inside.store(0);
+        own.inside.store(0);
         result
     }
 
-    /// Whether the database has turned out slow enough so far for more workers to pay off.
+    /// Whether the database has been slow enough so far for more workers to pay off.
     pub(in crate::evm) fn seems_slow(&self) -> bool {
-        self.is_slow(self.seats.len()) == Some(true)
+        self.is_slow(self.workers.len()) == Some(true)
     }
 
     /// Whether this block shows that more than `usual` workers pay off; `None` if there are too few
     /// samples.
     pub(in crate::evm) fn is_slow(&self, usual: usize) -> Option<bool> {
-        let sum =
-            |of: fn(&PerWorker) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
-        let looks: u64 = sum(|seat| seat.looks.load());
-        let others: u64 = sum(|seat| seat.others.load());
-        if looks < u64::from(MIN_SAMPLES) || self.seats.len() < 2 {
+        let sum = |of: fn(&PerWorker) -> u32| self.workers.iter().map(|it| u64::from(of(it))).sum();
+        let samples: u64 = sum(|worker| worker.samples.load());
+        let others: u64 = sum(|worker| worker.others.load());
+        if samples < u64::from(FEWEST_LOOKS) || self.workers.len() < 2 {
             return None;
         }
-        // The worker that counts is inside, too.
-        Some(4 * (looks + others) >= SLOW_STORAGE_QUARTERS * usual as u64 * looks)
+        // The sampling worker is inside, too.
+        Some(4 * (samples + others) >= SLOW_QUARTERS * usual as u64 * samples)
     }
 }
 

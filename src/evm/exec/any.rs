@@ -1,7 +1,7 @@
 //! Type-erased state sources, so that the executor is compiled once and not per database type.
 //!
-//! A read that misses both the journal and the store costs one extra virtual call. An error is
-//! boxed, and gets its type back when it leaves the executor.
+//! A read that misses both the journal and the store costs one extra virtual call. Errors are
+//! boxed, and converted back to their own type when they leave the executor.
 
 use super::base::StateSource;
 use crate::ids::WorkerId;
@@ -29,7 +29,7 @@ impl fmt::Debug for AnySource<'_> {
     }
 }
 
-/// Object-safe version of [`StateSource`].
+/// Dyn-compatible version of [`StateSource`].
 trait OpenSource<'a>: Send + Sync {
     fn open(&self, worker: WorkerId) -> Result<AnyState<'a>, ErasedError>;
     fn reads_overlap(&self) -> bool;

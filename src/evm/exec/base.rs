@@ -2,7 +2,7 @@
 
 use super::activity::DatabaseActivity;
 use super::location::{Account, Code, EvmLocation, EvmValue};
-use crate::evm::bal::ahead::{Ahead, Item};
+use crate::evm::bal::ahead::{Prefetch, PrefetchItem};
 use crate::evm::bal::prepared_list::{PreparedList, index_of};
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;
@@ -25,13 +25,13 @@ pub trait StateSource: Send + Sync {
     /// block may open several handles for a worker, one after the other.
     ///
     /// # Errors
-    /// The state cannot be opened. The transaction that the worker was about to run fails with this
-    /// error if the error recurs when the transaction is the lowest uncommitted one, as it always is
-    /// in a sequential segment.
+    /// Returns an error if the state cannot be opened. The transaction that the worker was about to
+    /// run fails with this error if the error recurs once the transaction is the lowest uncommitted
+    /// one, as it always is in a sequential segment.
     fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
 
-    /// Whether reads through different handles overlap in time. If they wait for one another, more
-    /// workers do not help when reads take long: see [`io_workers`](crate::Config::io_workers).
+    /// Whether reads through different handles overlap in time. If they do not, more workers do not
+    /// help when reads take long: see [`io_workers`](crate::Config::io_workers).
     fn reads_overlap(&self) -> bool {
         true
     }
@@ -49,7 +49,7 @@ impl<S: StateSource + ?Sized> StateSource for &S {
     }
 }
 
-/// Error of reading the state of `S`.
+/// Error of a read of `S`.
 pub(in crate::evm) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 
 /// A source that clones its state for each handle.
@@ -64,8 +64,8 @@ impl<D: DatabaseRef + Clone + Send + Sync> StateSource for Cloned<D> {
     }
 }
 
-/// State changes on top of the database: those of the pre-block calls, and those of a parent block
-/// that is not written yet. The newest layer comes first.
+/// State changes on top of the database: changes of the pre-block calls, and of a parent block that
+/// is not written yet. The newest layer comes first.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Overlay {
     layers: Vec<Arc<BundleState>>,
@@ -91,22 +91,22 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     state: D,
     worker: WorkerId,
     activity: Arc<DatabaseActivity>,
-    /// Reads of `state` so far.
+    /// Number of reads of `state` so far.
     reads: u32,
     overlay: Arc<Overlay>,
-    /// The account read last: its parts are read one after the other.
+    /// The account that was read last, because its parts are read one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
-    /// An account whose slots are all zero, whatever `state` contains: `state` is not read for
-    /// them.
+    /// An account whose slots are all zero, whatever `state` contains; its slots are not read.
     slotless: Option<Address>,
-    /// The block's access list, if the state is read from it, and the index below which it is read.
+    /// The block's access list, if the state may be read from it.
     access_list: Option<Arc<PreparedList>>,
+    /// The index below which the list is read; `None` if the current reader does not use the list.
     below: Option<BlockAccessIndex>,
     /// Whether the next transactions read from the list.
     reads_list: bool,
-    /// Accounts and slots of the list, if they are read ahead.
-    ahead: Option<Arc<Ahead>>,
+    /// The prefetched state of the list's accounts and slots, if it is prefetched.
+    prefetch: Option<Arc<Prefetch>>,
 }
 
 impl<D: DatabaseRef> BlockBase<D> {
@@ -123,27 +123,27 @@ impl<D: DatabaseRef> BlockBase<D> {
             access_list: None,
             below: None,
             reads_list: false,
-            ahead: None,
+            prefetch: None,
         }
     }
 
-    /// Adds an access list from which the state below each transaction is read.
+    /// Sets an access list from which the state below each transaction is read.
     pub(in crate::evm) fn with_list(mut self, list: Option<&Arc<PreparedList>>) -> Self {
         self.access_list = list.cloned();
         self
     }
 
-    /// Adds read-ahead values that all workers share.
-    pub(in crate::evm) fn with_ahead(mut self, ahead: Option<&Arc<Ahead>>) -> Self {
-        self.ahead = ahead.cloned();
+    /// Sets the prefetched state, which all workers share.
+    pub(in crate::evm) fn with_prefetch(mut self, prefetch: Option<&Arc<Prefetch>>) -> Self {
+        self.prefetch = prefetch.cloned();
         self
     }
 
-    /// Reads `item` so that no transaction has to wait for it. An error is ignored: it matters only
-    /// if a transaction reads the item.
-    pub(in crate::evm) fn read_ahead(&mut self, item: Item) {
+    /// Prefetches `item`, so that no transaction has to wait for it. An error is ignored: it
+    /// matters only if a transaction reads the item.
+    pub(in crate::evm) fn prefetch(&mut self, item: PrefetchItem) {
         match item {
-            Item::Account(address) if self.overlay.account(&address).is_none() => {
+            PrefetchItem::Account(address) if self.overlay.account(&address).is_none() => {
                 let info = self.fetch(address).ok().flatten();
                 if let Some(info) = info
                     && !info.is_empty_code_hash()
@@ -152,8 +152,8 @@ impl<D: DatabaseRef> BlockBase<D> {
                     let _ = self.code(info.code_hash);
                 }
             }
-            Item::Account(_) => {}
-            Item::Slot(address, slot) => _ = self.slot(address, slot),
+            PrefetchItem::Account(_) => {}
+            PrefetchItem::Slot(address, slot) => _ = self.slot(address, slot),
         }
     }
 
@@ -184,11 +184,11 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Whether the list may be wrong for the current reader: a lower index has differed from it.
-    pub(super) fn is_beyond_wrong(&self) -> bool {
-        self.listed().is_some_and(|(list, below)| list.is_beyond_wrong(below))
+    pub(super) fn is_above_mismatch(&self) -> bool {
+        self.listed().is_some_and(|(list, below)| list.is_above_mismatch(below))
     }
 
-    /// The list and the index below which it is read, if the state is read from it.
+    /// The list and the reader's index, if the state is read from the list.
     fn listed(&self) -> Option<(&PreparedList, BlockAccessIndex)> {
         Some((self.access_list.as_deref()?, self.below?))
     }
@@ -212,7 +212,11 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Counts the reads of `worker` in `activity`.
-    pub(in crate::evm) fn counted(self, worker: WorkerId, activity: Arc<DatabaseActivity>) -> Self {
+    pub(in crate::evm) fn with_activity(
+        self,
+        worker: WorkerId,
+        activity: Arc<DatabaseActivity>,
+    ) -> Self {
         Self { worker, activity, ..self }
     }
 
@@ -238,7 +242,7 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
-        let kept = self.ahead.as_deref().and_then(|ahead| ahead.account(&address));
+        let kept = self.prefetch.as_deref().and_then(|prefetch| prefetch.account(&address));
         if let Some(info) = kept.and_then(OnceLock::get) {
             return Ok(info.clone());
         }
@@ -273,7 +277,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         if self.slotless == Some(address) {
             return Ok(U256::ZERO);
         }
-        let kept = self.ahead.as_deref().and_then(|ahead| ahead.slot(&address, slot));
+        let kept = self.prefetch.as_deref().and_then(|prefetch| prefetch.slot(&address, slot));
         if let Some(value) = kept.and_then(OnceLock::get) {
             return Ok(*value);
         }
@@ -294,15 +298,15 @@ impl<D: DatabaseRef> BlockBase<D> {
         if let Some(code) = self.codes.get(&hash) {
             return Ok(code.clone());
         }
-        let over = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
-        let ahead = self.ahead.as_deref();
-        let kept = || ahead.and_then(|ahead| ahead.code(&hash));
-        let code = match over.cloned().or_else(kept) {
+        let overlaid = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
+        let prefetch = self.prefetch.as_deref();
+        let kept = || prefetch.and_then(|prefetch| prefetch.code(&hash));
+        let code = match overlaid.cloned().or_else(kept) {
             Some(code) => code,
             None => {
                 let code = self.state.code_by_hash_ref(hash)?;
-                if let Some(ahead) = ahead {
-                    ahead.keep_code(hash, &code);
+                if let Some(prefetch) = prefetch {
+                    prefetch.cache_code(hash, &code);
                 }
                 code
             }

@@ -1,5 +1,4 @@
-//! Assignment of accounts to shards, which workers divide among themselves when the bundle is
-//! built.
+//! Assignment of accounts to shards, which the workers share out to build the bundle.
 
 use super::change::AccountChange;
 use super::location::EvmLocation;
@@ -7,15 +6,15 @@ use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 
-/// Number of shards; a bucket has several of them.
+/// Number of shards. A bucket consists of several shards.
 pub(in crate::evm) const BUNDLE_SHARDS: u64 = 64;
 
-/// Assigns accounts to shards, under a secret seed.
+/// Assigns accounts to shards with a secret hash seed.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct BundleShards(RandomState);
 
 impl BundleShards {
-    /// Bit of the account's shard.
+    /// Bit mask of the account's shard.
     pub(in crate::evm) fn shard(&self, address: &Address) -> u64 {
         1 << (self.0.hash_one(EvmLocation::Account(*address)) % BUNDLE_SHARDS)
     }

@@ -1,7 +1,7 @@
 //! State changes of one transaction, in compact form.
 //!
-//! revm's `EvmState` holds every loaded account and slot; after the transaction only the changes
-//! matter. They are kept until the bundle is built, so they should be small.
+//! revm's `EvmState` holds every loaded account and slot, but after the transaction only the
+//! changes matter. They are kept until the bundle is built, so they should be small.
 
 use alloy_primitives::{Address, U256};
 use revm::state::{Account, AccountInfo, EvmState};
@@ -48,57 +48,57 @@ pub struct AccountChange {
     /// Changed slots. All other slots of a created account are zero.
     pub slots: Vec<SlotChange>,
     /// Whether revm had loaded the code, even if `after` omits it.
-    pub(in crate::evm) code: CodeBeside,
-    /// Whether the balances are the transaction's own; if false, they are from before the block:
-    /// see `balances`.
+    pub(in crate::evm) code: CodeState,
+    /// Whether `before` and `after` have the actual balances. If false, the transaction has not
+    /// read the balance, and both have the one from before the block: see `balances`.
     pub(in crate::evm) knows_balance: bool,
 }
 
 /// Whether revm had the account's code loaded when the transaction ended. The bundle lists the
 /// empty code of an account created in the block only if it was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::evm) enum CodeBeside {
+pub(in crate::evm) enum CodeState {
     /// Not loaded. If it was loaded before the transaction, `before` contains it: see
     /// [`info_before`].
-    Unsaid,
+    NotLoaded,
     /// Loaded, before and after.
-    Known,
+    Loaded,
     /// Loaded by the transaction.
-    Learnt,
+    LoadedByTx,
 }
 
-impl CodeBeside {
-    /// State of the code of a loaded account. `existed`: the account existed before the
-    /// transaction; of one that did not, revm knows that there is no code.
+impl CodeState {
+    /// State of the code of a loaded account. `existed`: whether the account existed before the
+    /// transaction; if it did not, revm knows that it has no code.
     pub(super) fn of(account: &mut Account, existed: bool) -> Self {
         if account.info.code.is_none() {
-            return Self::Unsaid;
+            return Self::NotLoaded;
         }
         match existed && account.original_info_mut().code.is_none() {
-            true => Self::Learnt,
-            false => Self::Known,
+            true => Self::LoadedByTx,
+            false => Self::Loaded,
         }
     }
 
-    /// State after a second transaction, unless a transaction has dropped the code.
-    pub(super) const fn and(self, next: Self) -> Self {
+    /// Combined state of two consecutive transactions, neither of which has dropped the code.
+    pub(super) const fn then(self, next: Self) -> Self {
         match (self, next) {
-            (Self::Learnt, _) | (_, Self::Learnt) => Self::Learnt,
-            (Self::Known, _) | (_, Self::Known) => Self::Known,
-            (Self::Unsaid, Self::Unsaid) => Self::Unsaid,
+            (Self::LoadedByTx, _) | (_, Self::LoadedByTx) => Self::LoadedByTx,
+            (Self::Loaded, _) | (_, Self::Loaded) => Self::Loaded,
+            (Self::NotLoaded, Self::NotLoaded) => Self::NotLoaded,
         }
     }
 
     /// Whether the code was loaded.
-    pub(in crate::evm) const fn is_known(self) -> bool {
-        !matches!(self, Self::Unsaid)
+    pub(in crate::evm) const fn is_loaded(self) -> bool {
+        !matches!(self, Self::NotLoaded)
     }
 }
 
-/// Changes of the accounts in `state` that the transaction touched.
+/// Returns the changes of the accounts in `state` that the transaction touched.
 ///
-/// revm's journal has prepared `state`: before EIP-161, an empty account is marked as created, or
-/// as no longer touched.
+/// `state` must come from revm's journal, which, before EIP-161, marks an empty account as created
+/// or as no longer touched.
 pub(in crate::evm) fn all_changes(state: EvmState) -> Vec<AccountChange> {
     let mut changes = Vec::with_capacity(state.len());
     changes.extend(state.into_iter().filter_map(|(address, account)| change(address, account)));
@@ -126,7 +126,7 @@ fn change(address: Address, mut account: Account) -> Option<AccountChange> {
     }
     let kind = ChangeKind::of(&account);
     let existed = !account.is_loaded_as_not_existing();
-    let code = CodeBeside::of(&mut account, existed);
+    let code = CodeState::of(&mut account, existed);
     let before = existed.then(|| info_before(account.original_info_mut(), code));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
@@ -143,16 +143,16 @@ fn change(address: Address, mut account: Account) -> Option<AccountChange> {
     Some(AccountChange { address, kind, before, after, slots, code, knows_balance })
 }
 
-/// The account before a transaction, without its code unless revm has dropped that code: revm drops
-/// the empty code when a creation at the address fails, and this shows in the bundle.
-pub(super) fn info_before(original: &AccountInfo, code: CodeBeside) -> AccountInfo {
-    let forgotten = original.code.is_some() && code == CodeBeside::Unsaid;
-    if forgotten { original.clone() } else { original.copy_without_code() }
+/// Returns the account before a transaction, without its code unless revm has dropped that code.
+/// revm drops the empty code when a creation at the address fails, and this shows in the bundle.
+pub(super) fn info_before(original: &AccountInfo, code: CodeState) -> AccountInfo {
+    let is_dropped = original.code.is_some() && code == CodeState::NotLoaded;
+    if is_dropped { original.clone() } else { original.copy_without_code() }
 }
 
-/// The account after a transaction, with its code only if the code is new. Cloning code touches one
-/// reference count shared by all cores, so known code is left out. A creation over an empty code
-/// leaves no code, and this shows in the bundle.
+/// Returns the account after a transaction, with its code only if the code is new: cloning code
+/// changes a reference count that all cores share. A creation over an empty code leaves no code,
+/// and this shows in the bundle.
 pub(super) fn info_after(
     kind: ChangeKind,
     info: &AccountInfo,

@@ -12,14 +12,15 @@ use revm::state::EvmState;
 
 /// An EVM that runs whole transactions against any database.
 pub(crate) trait CustomEvm: Debug + Send + Sync {
-    /// Whether it may credit accounts blindly.
-    fn can_defer(&self) -> bool;
+    /// Whether payments may be blind credits.
+    fn allows_blind_credits(&self) -> bool;
 
     /// Runs `tx` of `block` on the state behind `view`. Credits to the accounts in `credits` may
     /// be blind if their balances have not been read.
     ///
     /// # Errors
-    /// The transaction is invalid, or the EVM fails. If `view` has stopped, the error is ignored.
+    /// Returns a rejection if the transaction is invalid or the EVM fails. It is ignored if `view`
+    /// has stopped.
     fn run(
         &self,
         view: &mut dyn Database<Error = ViewStopped>,

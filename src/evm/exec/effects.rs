@@ -10,8 +10,8 @@ use revm::state::AccountInfo;
 /// Write set of one transaction.
 pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 
-/// Locations that the next transaction would read differently because of `changes`, by the rules of
-/// revm's `State::commit`.
+/// Returns the writes of `changes`: the locations that the next transaction reads differently, by
+/// the rules of revm's `State::commit`.
 pub(super) fn write_set(changes: &[AccountChange], block_context: &BlockContext) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots);
@@ -37,32 +37,32 @@ pub(in crate::evm) fn for_each_write(
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
                 destroy(change.address, before.is_some(), &mut put);
                 // A later transaction must not pay a deleted account with a blind credit: see
-                // `write`.
+                // `write_account`.
                 if block_context.payees.contains(change.address) && !mutant!(GonePayeeUnmarked) {
-                    block_context.moved.add(change.address);
+                    block_context.changed_balances.add(change.address);
                     let mark = Entry::Value(EvmValue::Balance(U256::MAX));
                     put(EvmLocation::Balance(change.address), mark);
                 }
             }
             (ChangeKind::Changed | ChangeKind::Created, _) => {
-                write(change, &mut put, block_context)
+                write_account(change, &mut put, block_context)
             }
         }
     }
 }
 
-/// Adds `slots` that were only read and that later transactions must see with the same values.
-/// Slots of accounts that were created or destroyed are left out.
-pub(in crate::evm) fn remember(
+/// Adds `slots` that were only read to `writes`, so that later transactions read the same values.
+/// Leaves out slots of accounts that were created or destroyed.
+pub(in crate::evm) fn pin_slots(
     writes: &mut Writes,
     changes: &[AccountChange],
     slots: &[(Address, U256, U256)],
 ) {
-    let has_new_life = |address| {
+    let was_replaced = |address| {
         let change = changes.iter().find(|change| change.address == address);
         change.is_some_and(|change| change.kind != ChangeKind::Changed)
     };
-    for (address, slot, value) in slots.iter().filter(|(address, ..)| !has_new_life(*address)) {
+    for (address, slot, value) in slots.iter().filter(|(address, ..)| !was_replaced(*address)) {
         let location = EvmLocation::Storage(*address, *slot);
         if !writes.iter().any(|(written, _)| *written == location) {
             writes.push((location, Entry::Value(EvmValue::Slot(*value))));
@@ -70,8 +70,8 @@ pub(in crate::evm) fn remember(
     }
 }
 
-/// Writes the deletion of an account. `existed`: an account that is created and deleted within one
-/// transaction has no storage to delete.
+/// Writes the deletion of an account. `existed`: whether it existed before the transaction;
+/// otherwise it has no storage to delete.
 fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>)) {
     if existed {
         put(EvmLocation::Lifecycle(address), Entry::Tombstone);
@@ -82,9 +82,9 @@ fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, En
 /// Writes a changed or created account.
 ///
 /// An account created where none existed needs no tombstone: nothing in this block has written its
-/// storage since it was last destroyed, and whatever storage the base state may have there reads as
+/// storage since it was last destroyed, and storage that the base state may have there reads as
 /// zero (see `view`).
-fn write(
+fn write_account(
     change: &AccountChange,
     put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>),
     block_context: &BlockContext,
@@ -103,29 +103,29 @@ fn write(
         account.has_code = before.is_some_and(|before| Account::of(before).has_code);
     }
     let old = before.map(Account::of).filter(|_| !created);
-    let is_apart = account.has_code && block_context.receivers().all(|to| to != change.address);
+    let is_separate = account.has_code && block_context.receivers().all(|to| to != change.address);
     let keeps_balance = old.is_some_and(|old| old.balance == account.balance);
-    let is_same = old == Some(account) && (keeps_balance || is_apart);
+    let is_same = old == Some(account) && (keeps_balance || is_separate);
     if !is_same {
         let value = EvmValue::Account(Some(account));
         put(EvmLocation::Account(change.address), Entry::Value(value));
     }
-    // Touching such an account at all changes how its storage is read: see `view`.
+    // Touching an account without nonce and code changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
-    let moves_out = is_apart && !(keeps_balance && old.is_some_and(|old| old.has_code));
-    // A transaction that pays a payee with a blind credit reads this location and which transaction
-    // wrote it. Reads are compared by value at the frontier, so the written value must differ from
+    let writes_balance = is_separate && !(keeps_balance && old.is_some_and(|old| old.has_code));
+    // A transaction that pays a payee with a blind credit reads the balance location and its
+    // writer. Reads are compared by value at the frontier, so the written value must differ from
     // any value before: the new balance may equal the old one.
     let is_payee = block_context.payees.contains(change.address);
     let is_special = is_payee && !account.is_plain();
     let stays_payable = mutant!(PayeeStaysPlain);
-    if moves_out || is_touched_only || (is_special && !stays_payable) {
-        block_context.moved.add(change.address);
+    if writes_balance || is_touched_only || (is_special && !stays_payable) {
+        block_context.changed_balances.add(change.address);
         let by_balance = mutant!(PayeeMarkedByBalance);
         let value = if is_special && !by_balance { U256::MAX } else { account.balance };
         put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
-    // Without code no read looks for this location.
+    // The code location of an account without code is never read.
     if account.has_code && (created || code_before != code) {
         put(EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code)));
     }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::evm::exec::base::Cloned;
-    use crate::evm::exec::change::CodeBeside;
+    use crate::evm::exec::change::CodeState;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
     use crate::evm::prepare::begin;
@@ -149,8 +149,8 @@ mod tests {
     use revm::database::{CacheDB, EmptyDB};
     use std::num::NonZeroU16;
 
-    /// A run that has paid the beneficiary with a blind credit has read the value from before the
-    /// block, and that read is compared by value at the frontier.
+    /// A run that pays the beneficiary with a blind credit reads the value from before the block,
+    /// and that read is compared by value at the frontier.
     #[test]
     fn a_beneficiary_that_gets_code_never_looks_as_it_did_before() {
         let one = NonZeroU16::MIN;
@@ -179,7 +179,7 @@ mod tests {
                 before: Some(before.clone()),
                 after: Some(before.clone().with_code(Bytecode::new_eip7702(Address::ZERO))),
                 slots: Vec::new(),
-                code: CodeBeside::Known,
+                code: CodeState::Loaded,
                 knows_balance: true,
             };
             let marks = |change: AccountChange| {

@@ -28,8 +28,8 @@ pub struct Block {
     pub rules: ChainRules,
     /// The block's access list (EIP-7928), on any fork. Execution fails if the list does not match
     /// the block. From Cancun on, transactions take the state below them from the list, so all of
-    /// them can run at once, and each is compared with the list.
-    /// [`build`](crate::BlockRequest::build) ignores it: a block under construction has no list yet.
+    /// them can run at once, and each is compared with the list. Ignored by
+    /// [`build`](crate::BlockRequest::build), because a block under construction has no list yet.
     pub access_list: Option<Arc<AccessList>>,
     /// An untrusted access list, for example from a simulation. Transactions that write the same
     /// location according to the list wait for each other. The list never affects a result and is
@@ -103,7 +103,7 @@ pub struct DaoFork {
     pub beneficiary: Address,
 }
 
-/// Gas that a transaction can take from the block: its gas limit, capped by EIP-7825.
+/// Returns the regular gas that a transaction can use: its gas limit, capped by EIP-7825.
 pub(in crate::evm) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
     gas_limit.min(block.cfg.tx_gas_limit_cap())
 }

@@ -3,39 +3,39 @@
 //! revm's journal keeps accounts and slots from one transaction to the next, so a transaction that
 //! calls the same contract as the previous one finds it loaded. The journal's state then does not
 //! show which transaction made a change; only the journal entries of the current transaction do.
-//! They are revm's undo log: each change has an entry, and a reverted change has none left.
+//! They are revm's undo log: each change has an entry, which a revert removes.
 
-use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
+use super::change::{AccountChange, ChangeKind, CodeState, SlotChange, info_after, info_before};
 use alloy_primitives::{Address, U256, address};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
 use revm::state::{Account, AccountStatus};
 use smallvec::SmallVec;
 
-/// revm keeps this account touched when the touch is reverted: a mistake of 2016 that became a
-/// rule (Yellow Paper, appendix K.1).
+/// The RIPEMD-160 precompile, which stays touched when the touch is reverted: a bug of 2016 that
+/// became a rule (Yellow Paper, appendix K.1).
 pub(super) const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003");
 
-/// Returns the current transaction's changes, by address and slot, and whether the next transaction
-/// can share the journal. Leaves the journal's accounts as if they had been loaded after the
-/// transaction.
+/// Returns the current transaction's changes, sorted by address and slot, and whether the next
+/// transaction can share the journal. Leaves the journal's accounts as if they had been loaded
+/// after the transaction.
 ///
 /// Sharing ends when an account was created, destroyed or left empty: revm treats an account that
-/// an *earlier* transaction of the same journal left like this differently from one that it reads
-/// from the state.
+/// an *earlier* transaction of the same journal left in this state differently from one that it
+/// reads from the database.
 pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<AccountChange>, bool) {
     let mut touched: SmallVec<[Address; 8]> = SmallVec::new();
     let mut slots: SmallVec<[(Address, U256); 8]> = SmallVec::new();
-    let mut goes_on = true;
+    let mut keeps_journal = true;
     for entry in &journal.journal {
         match entry {
             JournalEntry::AccountTouched { address } => touched.push(*address),
             JournalEntry::StorageChanged { address, key, .. } => slots.push((*address, *key)),
             JournalEntry::AccountCreated { .. } => {
-                goes_on &= mutant!(JournalOutlivesCreated);
+                keeps_journal &= mutant!(JournalOutlivesCreated);
             }
             JournalEntry::AccountDestroyed { .. } => {
-                goes_on &= mutant!(JournalOutlivesDestroyed);
+                keeps_journal &= mutant!(JournalOutlivesDestroyed);
             }
             _ => {}
         }
@@ -54,7 +54,7 @@ pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<Acc
         let slots = slots.get(first..).unwrap_or_default();
         let slots = slots.iter().take_while(|(of, _)| *of == address).map(|(_, slot)| slot);
         let change = take_change(address, account, slots);
-        goes_on &= match change.kind {
+        keeps_journal &= match change.kind {
             ChangeKind::Changed => true,
             // Touching an account that does not exist changes nothing; calls of precompiles do so
             // all the time.
@@ -64,7 +64,7 @@ pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<Acc
         };
         changes.push(change);
     }
-    (changes, goes_on)
+    (changes, keeps_journal)
 }
 
 fn take_change<'a>(
@@ -78,7 +78,7 @@ fn take_change<'a>(
     if kind != ChangeKind::Emptied {
         account.status -= AccountStatus::LoadedAsNotExisting;
     }
-    let code = CodeBeside::of(account, existed);
+    let code = CodeState::of(account, existed);
     let before = existed.then(|| info_before(account.original_info_mut(), code));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),

@@ -6,8 +6,8 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::hash::{Hash, Hasher};
 use revm::state::{AccountInfo, Bytecode};
 
-/// One addressable piece of Ethereum's state. Code has its own location: few accounts have any, and
-/// the nonce and balance of those change without it.
+/// An addressable piece of Ethereum's state. Code has its own location, because few accounts have
+/// code, and their nonces and balances change without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::evm) enum EvmLocation {
     /// Whether the account exists, its balance and nonce, and whether it has code.
@@ -15,8 +15,8 @@ pub(in crate::evm) enum EvmLocation {
     /// Code hash and code, of an account that has code.
     Code(Address),
     /// Balance of an account that has code: most callers of a contract neither read nor change it.
-    /// The balance of an account that receives blind credits stays in [`Account`](Self::Account);
-    /// for the beneficiary, any value here means that it can no longer be paid with a [blind
+    /// The balance of an account that receives blind credits stays in [`Account`](Self::Account),
+    /// and a value here means that the account can no longer be paid with a [blind
     /// credit](Account::is_plain).
     Balance(Address),
     /// One storage slot.
@@ -25,8 +25,8 @@ pub(in crate::evm) enum EvmLocation {
     Lifecycle(Address),
 }
 
-// The derived implementation hashes byte slices with their lengths; hashing whole words costs a
-// third of that.
+// Hashing whole words takes a third of the time of the derived implementation, which hashes byte
+// slices with their lengths.
 impl Hash for EvmLocation {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (kind, address, slot) = match self {
@@ -36,12 +36,12 @@ impl Hash for EvmLocation {
             Self::Lifecycle(address) => (3, address, None),
             Self::Balance(address) => (4, address, None),
         };
-        let (words, rest) = address.as_slice().as_chunks::<8>();
+        let (words, tail) = address.as_slice().as_chunks::<8>();
         for word in words {
             state.write_u64(u64::from_le_bytes(*word));
         }
-        let rest = rest.iter().fold(kind, |rest, byte| (rest << 8) | u64::from(*byte));
-        state.write_u64(rest);
+        let tail = tail.iter().fold(kind, |word, byte| (word << 8) | u64::from(*byte));
+        state.write_u64(tail);
         for limb in slot.into_iter().flat_map(|slot| slot.as_limbs()) {
             state.write_u64(*limb);
         }
@@ -59,13 +59,13 @@ pub(in crate::evm) enum EvmValue {
     Balance(U256),
     /// Value of a storage slot.
     Slot(U256),
-    /// Placeholder of a lifecycle, which has no value: only its tombstones count.
+    /// Placeholder for a lifecycle, which has no value: only its tombstones count.
     Life,
 }
 
 /// Maximum of a blind credit, in wei, and maximum balance of an account that receives one. The
 /// payments of a block are fewer than 2^32, so their sum never overflows.
-pub(super) const MOST_PAID: U256 = U256::from_limbs([u64::MAX, u64::MAX, 0, 0]);
+pub(super) const MAX_BLIND_CREDIT: U256 = U256::from_limbs([u64::MAX, u64::MAX, 0, 0]);
 
 /// An account without its code.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,9 @@ pub(in crate::evm) struct Account {
     pub(super) balance: U256,
     pub(super) nonce: u64,
     /// Whether it has code, at [`EvmLocation::Code`]. No location records whether revm has loaded
-    /// the empty code: each transaction starts without it, and the outcome is passed to the bundle.
+    /// the empty code: each transaction starts without it, and [`AccountChange`] tells the bundle.
+    ///
+    /// [`AccountChange`]: super::change::AccountChange
     pub(super) has_code: bool,
 }
 
@@ -106,11 +108,10 @@ impl Account {
         })
     }
 
-    /// Whether a transfer to it can be recorded as a balance delta, without reading the balance: it
-    /// has no code to run, is not deleted as empty, and its balance leaves room for all payments of
-    /// a block.
+    /// Whether a transfer to it can be recorded as a blind credit: it has no code to run, is not
+    /// deleted as empty, and its balance leaves room for all payments of a block.
     pub(super) fn is_plain(self) -> bool {
-        !self.has_code && !self.is_empty() && self.balance <= MOST_PAID
+        !self.has_code && !self.is_empty() && self.balance <= MAX_BLIND_CREDIT
     }
 
     /// Whether it is empty as defined by EIP-161.
@@ -128,7 +129,7 @@ impl Account {
 #[derive(Clone, Debug)]
 pub(in crate::evm) struct Code {
     pub(super) hash: B256,
-    /// The code, wherever it is known: once a hash has been read with its code, it never lacks it.
+    /// The code, if it is known. Once a hash has been read with its code, the code stays.
     pub(super) code: Option<Bytecode>,
 }
 
@@ -192,9 +193,8 @@ mod tests {
     use super::*;
     use crate::mv::Store;
 
-    /// Shards of the stores, and locations per shard.
     const SHARDS: usize = 64;
-    const EACH: u64 = 128;
+    const LOCATIONS_PER_SHARD: u64 = 128;
 
     fn address(place: usize, number: u64) -> Address {
         let mut bytes = [0xaa; 20];
@@ -202,8 +202,7 @@ mod tests {
         Address::from(bytes)
     }
 
-    /// Keys chosen by an attacker who does not know the store's seed: equal except for a few bits,
-    /// wherever those are.
+    /// An attacker who does not know the store's seed chooses keys that differ in a few bits only.
     #[test]
     fn alike_keys_spread_over_the_shards_and_elsewhere_in_each_store() {
         let stores = [(); 2].map(|()| Store::<EvmLocation>::new(SHARDS));
@@ -224,7 +223,7 @@ mod tests {
         for (name, location) in families {
             let mut counts = [[0_u64; SHARDS]; 2];
             let mut same = 0;
-            for number in 0..EACH * SHARDS as u64 {
+            for number in 0..LOCATIONS_PER_SHARD * SHARDS as u64 {
                 let location = location(number);
                 let found = [0, 1].map(|at: usize| stores[at].shard_of(&location));
                 same += u64::from(found[0] == found[1]);
@@ -233,8 +232,9 @@ mod tests {
             }
             let most = counts.iter().flatten().max().copied();
             // A hash of a few multiplications is not perfectly uniform.
-            assert!(most < Some(4 * EACH), "{name}: {counts:?}");
-            assert!(same < EACH * SHARDS as u64 / 4, "{name}: {same} lie where they lie in both");
+            assert!(most < Some(4 * LOCATIONS_PER_SHARD), "{name}: {counts:?}");
+            let all = LOCATIONS_PER_SHARD * SHARDS as u64;
+            assert!(same < all / 4, "{name}: {same} are in the same shard of both stores");
         }
     }
 }

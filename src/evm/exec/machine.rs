@@ -5,11 +5,11 @@ use super::base::BlockBase;
 use super::block_context::BlockContext;
 use super::change::{AccountChange, all_changes};
 use super::context::{BlockEvm, EvmContext};
-use super::effects::{Writes, remember, write_set};
+use super::effects::{Writes, pin_slots, write_set};
 use super::handler::BlockHandler;
 use super::keccak::KeccakCache;
 use super::location::EvmLocation;
-use super::opcodes::{abandonable, announced, remembering};
+use super::opcodes::{with_abort_checks, with_announced_reads, with_keccak_cache};
 use super::precompile::BlockPrecompiles;
 use super::rejection::Rejection;
 use super::tx_output::TxOutput;
@@ -41,19 +41,19 @@ use std::sync::Arc;
 pub(in crate::evm) struct TxRun {
     pub(in crate::evm) result: Result<Arc<TxOutput>, Rejection>,
     /// Whether the next transaction may share the journal.
-    pub(in crate::evm) goes_on: bool,
-    /// Changes of earlier transactions in the window that this one could not be combined with.
+    pub(in crate::evm) keeps_journal: bool,
+    /// Changes of the window's transactions, if this one could not be combined with them.
     pub(in crate::evm) earlier: Vec<AccountChange>,
 }
 
-/// Maximum capacity, in accounts, that a cleared journal keeps.
-const MOST_ACCOUNT_ROOM: usize = 256;
+/// Maximum capacity, in accounts, that a journal keeps when it is cleared.
+const MAX_KEPT_CAPACITY: usize = 256;
 
 /// A worker's EVM over its view.
 pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
     evm: BlockEvm<'a, D>,
     block_context: &'a BlockContext,
-    /// The default instructions, while abandonable ones are in use.
+    /// The default instructions, while instructions with abort checks are in use.
     usual: Option<EthInstructions<EthInterpreter, EvmContext<'a, D>>>,
     /// The recorder of the last transaction, kept to reuse its memory.
     recorder: Option<Recorder>,
@@ -75,7 +75,7 @@ pub(super) fn build_evm<'a, D: DatabaseRef>(
         BlockPrecompiles::new(spec, Arc::clone(&block_context.extensions.precompiles));
     let mut instructions = EthInstructions::new_mainnet_with_spec(spec);
     if block_context.caches_keccak {
-        instructions = remembering(instructions);
+        instructions = with_keccak_cache(instructions);
     }
     Evm::new(context, instructions, precompiles)
 }
@@ -89,29 +89,29 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         context: AnyInterrupt<'a>,
     ) -> Self {
         let view = EvmView::new(block_context, store, base, context).of_worker(worker);
-        if !block_context.extensions.is_announced() {
+        if !block_context.extensions.announces_balance_reads() {
             return Self::over(block_context, view);
         }
-        Self::announced(block_context, view.with_announced_balances(Announced::All))
+        Self::with_announced_reads(block_context, view.with_announced_balances(Announced::All))
     }
 
-    /// A machine for private batches and sequential runs. Balances of contracts count as read there
-    /// as soon as the account is loaded.
+    /// Creates a machine for private batches and sequential runs, where the balance of a contract
+    /// counts as read as soon as the account is loaded.
     pub(in crate::evm) fn of_prefix(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
-        if !block_context.pays_unseen_in_batches() {
+        if !block_context.batches_credit_blindly() {
             return Self::over(block_context, view);
         }
-        Self::announced(block_context, view.with_announced_balances(Announced::Payees))
+        Self::with_announced_reads(block_context, view.with_announced_balances(Announced::Payees))
     }
 
-    fn announced(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
+    fn with_announced_reads(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
         let mut machine = Self::over(block_context, view);
-        machine.evm.instruction = announced(machine.evm.instruction);
+        machine.evm.instruction = with_announced_reads(machine.evm.instruction);
         machine
     }
 
-    /// A machine over `view`, with the default instructions. `view` must belong to a block with
-    /// this `block_context`.
+    /// Creates a machine over `view` with the default instructions. `view` must belong to a block
+    /// with this `block_context`.
     pub(in crate::evm) fn over(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
         Self { evm: build_evm(block_context, view), block_context, usual: None, recorder: None }
     }
@@ -121,30 +121,30 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         if !self.block_context.records_accesses() {
             return None;
         }
-        // A panic of the transaction loses the recorder.
+        // The recorder is lost if the transaction panics.
         let recorder = self.recorder.take();
         let mut recorder = recorder.unwrap_or_else(Recorder::new);
         recorder.begin();
         Some(recorder)
     }
 
-    /// Selects abandonable instructions for runs that may become useless: helper runs, runs on an
-    /// access list, and speculative runs that may take long.
+    /// Selects instructions with abort checks for runs that may become useless: helper runs, runs
+    /// on an access list, and speculative runs that may take long.
     fn choose_instructions(&mut self, tx: TxIndex) {
         let tx = self.block_context.block.transactions.get(tx.position());
         let view = self.evm.ctx.journaled_state.db_mut();
-        let may_be_of_no_use = view.inner.is_second()
+        let may_become_useless = view.inner.is_second()
             || view.inner.base_mut().reads_list()
-            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK_GAS);
-        if may_be_of_no_use == self.usual.is_some() {
+            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK);
+        if may_become_useless == self.usual.is_some() {
             return;
         }
         self.evm.instruction = match self.usual.take() {
             Some(usual) => usual,
             None => {
                 let usual = self.usual.insert(self.evm.instruction.clone()).clone();
-                let reads_list = self.block_context.list_to_read().is_some();
-                abandonable(usual, reads_list, self.block_context.caches_keccak)
+                let reads_list = self.block_context.readable_list().is_some();
+                with_abort_checks(usual, reads_list, self.block_context.caches_keccak)
             }
         };
     }
@@ -168,7 +168,6 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
     }
 
-    /// The state in the journal.
     pub(in crate::evm) fn journal(&self) -> &EvmState {
         &self.evm.ctx.journaled_state.state
     }
@@ -179,14 +178,14 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         self.evm.ctx.journaled_state.finalize()
     }
 
-    /// Takes the journal out between two transactions. Later transactions read from the view again.
+    /// Moves the journal out between two transactions. Later transactions read from the view again.
     pub(in crate::evm) fn take_journal(&mut self) -> (EvmState, TransactionId) {
         self.view_mut().end_journal();
         let journal = &mut self.evm.ctx.journaled_state.inner;
         (core::mem::take(&mut journal.state), journal.transaction_id)
     }
 
-    /// Restores a journal that [`take_journal`](Self::take_journal) has taken out.
+    /// Restores a journal that [`take_journal`](Self::take_journal) has moved out.
     pub(in crate::evm) fn put_journal(&mut self, state: EvmState, transaction: TransactionId) {
         let journal = &mut self.evm.ctx.journaled_state.inner;
         journal.state = state;
@@ -196,15 +195,14 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     /// Ends the journal and drops its state.
     pub(in crate::evm) fn clear_journal(&mut self) {
         let mut state = self.end_journal();
-        // The next chunk's journal will be about as large. Clearing takes time for unused capacity
-        // as well.
-        if state.capacity() <= MOST_ACCOUNT_ROOM {
+        // The next chunk's journal will be about as large. Clearing unused capacity takes time.
+        if state.capacity() <= MAX_KEPT_CAPACITY {
             state.clear();
             self.evm.ctx.journaled_state.state = state;
         }
     }
 
-    /// Drops a run that ended with a panic. Returns the changes in `window`.
+    /// Undoes a run that panicked. Returns the changes in `window`.
     pub(in crate::evm) fn undo(&mut self, window: Option<&mut Window>) -> Vec<AccountChange> {
         let journal = &mut self.evm.ctx.journaled_state;
         let earlier = window.map(|window| window.take_before_last(journal));
@@ -232,48 +230,48 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let mut handler = BlockHandler::new(self.block_context, index, window, recorder);
         let result = handler.run(&mut self.evm);
         self.recorder = handler.recorder.take().map(RefCell::into_inner);
-        // revm keeps an error of the outermost call here and does not clear it if the reward then
-        // fails; the next transaction would be blamed for it.
+        // revm keeps an error of the outermost call here, and does not clear it if the reward then
+        // fails. The next transaction would report it.
         if !mutant!(ErrorKept) {
             self.evm.ctx.error = Ok(());
         }
         if mutant!(JournalOutlivesError) && result.is_err() {
-            handler.goes_on = true;
-            // A mark for `begin_chunk`.
+            handler.keeps_journal = true;
+            // Signals `begin_chunk`.
             self.evm.ctx.error = Err(ContextError::Custom(String::new()));
         }
-        let goes_on = handler.goes_on;
+        let keeps_journal = handler.keeps_journal;
         let earlier = core::mem::take(&mut handler.earlier);
         let result = match result {
             Ok(result) => result,
             Err(error) => {
                 let wrong = handler.mismatch.take().map(Rejection::AccessList);
                 let reason = wrong.unwrap_or_else(|| rejection(error));
-                return TxRun { result: Err(reason), goes_on, earlier };
+                return TxRun { result: Err(reason), keeps_journal, earlier };
             }
         };
         let mut changes = core::mem::take(&mut handler.changes);
         let mut reward = handler.reward.take();
         let surcharge = handler.surcharge.take();
-        if !self.block_context.shares {
+        if !self.block_context.shares_journals {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
         let mut paid = self.view_mut().take_payments(&mut changes);
         self.view_mut().check_payments(&paid);
         let beneficiary = self.block_context.block.env.beneficiary;
-        if let Some(at) = paid.iter().position(|(payee, _)| *payee == beneficiary) {
-            handler.forget_payee();
-            reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(at).1));
+        if let Some(nth) = paid.iter().position(|(payee, _)| *payee == beneficiary) {
+            handler.forget_beneficiary_balance();
+            reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(nth).1));
         }
-        let kept = handler.take_kept([reward, surcharge]);
+        let access_records = handler.take_access_records([reward, surcharge]);
         let credits =
             BlindCredits { payments: paid.into_vec(), ..BlindCredits::of(reward, surcharge) };
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let shard_mask = self.block_context.bundle_shards.shard_mask(&changes);
         let precompiles = self.evm.precompiles.gas;
-        let work = Work::of(result.tx_gas_used(), handler.for_state, precompiles);
-        let output = TxOutput { result, changes, shard_mask, credits, work, kept };
-        TxRun { result: Ok(Arc::new(output)), goes_on, earlier }
+        let work = Work::of(result.tx_gas_used(), handler.state_cost, precompiles);
+        let output = TxOutput { result, changes, shard_mask, credits, work, access_records };
+        TxRun { result: Ok(Arc::new(output)), keeps_journal, earlier }
     }
 
     /// Runs a transaction in a custom EVM, which has a separate journal for each transaction.
@@ -285,18 +283,20 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         tx: &TxEnv,
     ) -> TxRun {
         let block_context = self.block_context;
-        let beneficiary = block_context.defers.then_some(block_context.block.env.beneficiary);
-        let vault =
-            block_context.extensions.surcharge.as_ref().filter(|_| block_context.defers_surcharge);
-        let credits = [beneficiary, vault.map(|vault| vault.receiver())];
+        let beneficiary =
+            block_context.has_blind_rewards.then_some(block_context.block.env.beneficiary);
+        let surcharge = block_context.extensions.surcharge.as_ref();
+        let surcharge = surcharge.filter(|_| block_context.has_blind_surcharges);
+        let credits = [beneficiary, surcharge.map(|surcharge| surcharge.receiver())];
         let ran = evm.run(self.view_mut(), &block_context.block, tx, credits);
         let result = ran.and_then(|ran| {
-            let mut kept = None;
+            let mut access_records = None;
             if block_context.records_accesses() {
-                let compared = block_context.compared(index, &Accesses::of_state(&ran.state));
-                let mut all = Box::new(compared.map_err(Rejection::AccessList)?);
-                all.set_credits(ran.credits);
-                kept = Some(all);
+                let compared =
+                    block_context.compare_accesses(index, &Accesses::of_state(&ran.state));
+                let mut records = Box::new(compared.map_err(Rejection::AccessList)?);
+                records.set_credits(ran.credits);
+                access_records = Some(records);
             }
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.credits;
@@ -304,16 +304,16 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             let shard_mask = block_context.bundle_shards.shard_mask(&changes);
             let credits = BlindCredits::of(reward, surcharge);
             // Loaded accounts and slots are not counted.
-            let work = Work { all: result.tx_gas_used(), accesses: 0 };
-            Ok(Arc::new(TxOutput { result, changes, shard_mask, credits, work, kept }))
+            let work = Work { units: result.tx_gas_used(), accesses: 0 };
+            Ok(Arc::new(TxOutput { result, changes, shard_mask, credits, work, access_records }))
         });
-        TxRun { result, goes_on: false, earlier: Vec::new() }
+        TxRun { result, keeps_journal: false, earlier: Vec::new() }
     }
 
     /// Write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
         let mut writes = write_set(&output.changes, self.block_context);
-        remember(&mut writes, &output.changes, self.view_mut().remembered());
+        pin_slots(&mut writes, &output.changes, self.view_mut().pinned_slots());
         writes
     }
 }
@@ -343,9 +343,9 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
-        let TxRun { result, goes_on, .. } = self.run_tx(tx, None);
+        let TxRun { result, keeps_journal, .. } = self.run_tx(tx, None);
         // After an error, too: revm leaves loaded accounts in the journal.
-        if !goes_on {
+        if !keeps_journal {
             self.clear_journal();
         }
         let output = result?;
@@ -363,8 +363,8 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     }
 }
 
-/// Turns an error of the EVM into a rejection. Database errors never get here: the view's latch is
-/// checked first.
+/// Converts an error of the EVM into a rejection. It is never a database error, because callers
+/// check first whether the view has stopped.
 fn rejection<E: core::fmt::Display>(error: EVMError<E>) -> Rejection {
     match error {
         EVMError::Transaction(invalid) => Rejection::Invalid(invalid),

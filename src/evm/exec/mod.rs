@@ -1,7 +1,7 @@
-//! Execution of one transaction: the state view it reads through, its run in revm, and its outputs.
+//! Executes one transaction: the view of the state that it reads, its run in revm, and its outputs.
 //!
-//! Every read of the EVM goes through [`view`], which records it. [`effects`] turns the changes
-//! into a write set.
+//! Every read of the EVM goes through [`view`], which records it. [`effects`] turns changes into a
+//! write set.
 
 pub(super) mod activity;
 pub(super) mod any;

@@ -1,9 +1,9 @@
-//! Instructions that differ from revm's. Those that may read a balance announce it first. KECCAK256
-//! caches hashes of short inputs. Where a run may become useless - a helper run, a run on an access
-//! list, a long speculative run - jumps end it.
+//! Instructions that differ from revm's. An instruction that may read a balance announces the read
+//! first. KECCAK256 caches the hashes of short inputs. If a run may become useless (a helper run, a
+//! run on an access list, a long speculative run), jumps check for that and abort it.
 
 use super::context::EvmContext;
-use super::keccak::LONGEST_INPUT;
+use super::keccak::MAX_INPUT_BYTES;
 use super::stopped::ViewStopped;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
@@ -24,8 +24,8 @@ use revm::interpreter::{
 
 type Call<'c, 'a, D> = InstructionContext<'c, EvmContext<'a, D>, EthInterpreter>;
 
-/// Replaces the instructions that may read balances by ones that announce it.
-pub(super) fn announced<'a, D: DatabaseRef>(
+/// Replaces the instructions that may read balances by ones that announce the read.
+pub(super) fn with_announced_reads<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
 ) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
@@ -56,32 +56,35 @@ fn address<D: DatabaseRef>(context: &Call<'_, '_, D>, n: usize) -> Address {
     Address::from_word(word(context, n).into())
 }
 
-/// Announces that the instruction reads the balance of `address`. Ends the run if the view cannot
-/// answer.
-fn count<D: DatabaseRef>(context: &mut Call<'_, '_, D>, address: Address) -> InstructionExecResult {
+/// Announces that the instruction reads the balance of `address`. Aborts the run if the view has
+/// stopped.
+fn announce_read<D: DatabaseRef>(
+    context: &mut Call<'_, '_, D>,
+    address: Address,
+) -> InstructionExecResult {
     let view = context.host.journaled_state.db_mut();
-    view.count_balance(address);
-    if view.inner.has_stopped() { end(context) } else { Ok(()) }
+    view.mark_balance_read(address);
+    if view.inner.has_stopped() { abort_run(context) } else { Ok(()) }
 }
 
 /// Same, for the recipient of a value transfer.
-fn count_payment<D: DatabaseRef>(
+fn announce_payment<D: DatabaseRef>(
     context: &mut Call<'_, '_, D>,
     to: Address,
     amount: U256,
 ) -> InstructionExecResult {
     let view = context.host.journaled_state.db_mut();
-    view.count_payment(to, amount);
-    if view.inner.has_stopped() { end(context) } else { Ok(()) }
+    view.announce_payment(to, amount);
+    if view.inner.has_stopped() { abort_run(context) } else { Ok(()) }
 }
 
-fn count_own<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+fn announce_own_read<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
     let own = context.interpreter.input.target_address();
-    count(context, own)
+    announce_read(context, own)
 }
 
-/// Ends a useless run.
-fn end<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+/// Aborts the run.
+fn abort_run<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
     // revm expects a failed read behind a fatal error and panics without one.
     context.host.error = Err(ContextError::Db(ViewStopped));
     Err(InstructionResult::FatalExternalError)
@@ -89,12 +92,12 @@ fn end<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
 
 fn balance<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let of = address(&context, 0);
-    count(&mut context, of)?;
+    announce_read(&mut context, of)?;
     host::balance(context)
 }
 
 fn self_balance<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
-    count_own(&mut context)?;
+    announce_own_read(&mut context)?;
     host::selfbalance(context)
 }
 
@@ -102,8 +105,8 @@ fn call<const KIND: u8, D: DatabaseRef>(mut context: Call<'_, '_, D>) -> Instruc
     let amount = word(&context, 2);
     if !amount.is_zero() {
         let to = address(&context, 1);
-        count_own(&mut context)?;
-        count_payment(&mut context, to, amount)?;
+        announce_own_read(&mut context)?;
+        announce_payment(&mut context, to, amount)?;
     }
     contract::call::<KIND, _, _>(context)
 }
@@ -112,23 +115,23 @@ fn create<const IS_CREATE2: bool, D: DatabaseRef>(
     mut context: Call<'_, '_, D>,
 ) -> InstructionExecResult {
     if !word(&context, 0).is_zero() {
-        count_own(&mut context)?;
+        announce_own_read(&mut context)?;
     }
     contract::create::<IS_CREATE2, _, _>(context)
 }
 
 fn self_destruct<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let to = address(&context, 0);
-    count_own(&mut context)?;
+    announce_own_read(&mut context)?;
     let own = context.interpreter.input.target_address();
     let own = context.host.journaled_state.evm_state().get(&own);
     let amount = own.map_or(U256::ZERO, |own| own.info.balance);
-    count_payment(&mut context, to, amount)?;
+    announce_payment(&mut context, to, amount)?;
     host::selfdestruct(context)
 }
 
 /// Replaces KECCAK256 by one with a cache.
-pub(super) fn remembering<'a, D: DatabaseRef>(
+pub(super) fn with_keccak_cache<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
 ) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
@@ -138,13 +141,12 @@ pub(super) fn remembering<'a, D: DatabaseRef>(
     instructions
 }
 
-/// KECCAK256 of a short input within the current memory, from the cache; all other cases are left
-/// to revm.
+/// KECCAK256, cached if the input is short and within the current memory; otherwise revm's.
 fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     let interpreter = &mut *context.interpreter;
     if let [.., length, offset] = interpreter.stack.data()[..]
         && let (Ok(length), Ok(offset)) = (usize::try_from(length), usize::try_from(offset))
-        && (1..=LONGEST_INPUT).contains(&length)
+        && (1..=MAX_INPUT_BYTES).contains(&length)
         && offset.saturating_add(length) <= interpreter.memory.size()
         && (interpreter.gas.record_regular_cost(context.host.gas_params().keccak256_cost(length))
             || mutant!(HashUnpaid))
@@ -156,10 +158,10 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     system::keccak256(context)
 }
 
-/// Replaces instructions so that a useless run ends: at jumps, and in blocks with an access list
-/// (`reads_list`, from Cancun) also before instructions that may take long, as code without loops may be
-/// long, too. A precompile that has begun runs to its end.
-pub(super) fn abandonable<'a, D: DatabaseRef>(
+/// Replaces instructions by ones that abort a useless run: jumps and, in blocks with an access list
+/// (`reads_list`, from Cancun), also instructions that may take long, because code without loops
+/// can run long too. A precompile call is never interrupted.
+pub(super) fn with_abort_checks<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
     reads_list: bool,
     caches_keccak: bool,
@@ -170,58 +172,59 @@ pub(super) fn abandonable<'a, D: DatabaseRef>(
             *entry = instruction;
         }
     };
-    replace(JUMP, Instruction::new(or_end::jump));
-    replace(JUMPI, Instruction::new(or_end::jumpi));
+    replace(JUMP, Instruction::new(checked::jump));
+    replace(JUMPI, Instruction::new(checked::jumpi));
     if reads_list {
-        let hash = if caches_keccak { or_end::remembered } else { or_end::keccak256 };
+        let hash = if caches_keccak { checked::cached_keccak } else { checked::keccak256 };
         replace(KECCAK256, Instruction::new(hash));
-        replace(CALL, Instruction::new(or_end::call));
-        replace(CALLCODE, Instruction::new(or_end::callcode));
-        replace(DELEGATECALL, Instruction::new(or_end::delegatecall));
-        replace(STATICCALL, Instruction::new(or_end::staticcall));
-        replace(CODECOPY, Instruction::new(or_end::codecopy));
-        replace(CALLDATACOPY, Instruction::new(or_end::calldatacopy));
-        replace(RETURNDATACOPY, Instruction::new(or_end::returndatacopy));
-        replace(EXTCODECOPY, Instruction::new(or_end::extcodecopy));
-        replace(MCOPY, Instruction::new(or_end::mcopy));
-        replace(EXP, Instruction::new(or_end::exp));
+        replace(CALL, Instruction::new(checked::call));
+        replace(CALLCODE, Instruction::new(checked::callcode));
+        replace(DELEGATECALL, Instruction::new(checked::delegatecall));
+        replace(STATICCALL, Instruction::new(checked::staticcall));
+        replace(CODECOPY, Instruction::new(checked::codecopy));
+        replace(CALLDATACOPY, Instruction::new(checked::calldatacopy));
+        replace(RETURNDATACOPY, Instruction::new(checked::returndatacopy));
+        replace(EXTCODECOPY, Instruction::new(checked::extcodecopy));
+        replace(MCOPY, Instruction::new(checked::mcopy));
+        replace(EXP, Instruction::new(checked::exp));
     }
     instructions
 }
 
-fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
-    if context.host.journaled_state.db_mut().is_of_no_use() { end(context) } else { Ok(()) }
+/// Aborts the run if it has become useless.
+fn check_useful<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+    if context.host.journaled_state.db_mut().is_useless() { abort_run(context) } else { Ok(()) }
 }
 
-fn go_on_at_jump<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+fn check_useful_at_jump<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
     let view = context.host.journaled_state.db_mut();
-    if view.is_of_no_use_at_jump() { end(context) } else { Ok(()) }
+    if view.is_useless_at_jump() { abort_run(context) } else { Ok(()) }
 }
 
-/// revm's instructions, each preceded by a check that ends a useless run.
-mod or_end {
+/// revm's instructions, each preceded by a check that aborts a useless run.
+mod checked {
     use super::*;
 
     macro_rules! instructions {
-        ($go_on:ident: $($name:ident: $instruction:expr),* $(,)?) => {
+        ($check:ident: $($name:ident: $instruction:expr),* $(,)?) => {
             $(pub(super) fn $name<D: DatabaseRef>(
                 mut context: Call<'_, '_, D>,
             ) -> InstructionExecResult {
-                $go_on(&mut context)?;
+                $check(&mut context)?;
                 $instruction(context)
             })*
         };
     }
 
-    instructions! { go_on_at_jump:
+    instructions! { check_useful_at_jump:
         jump: control::jump,
         jumpi: control::jumpi,
     }
 
-    instructions! { go_on:
-        remembered: keccak,
+    instructions! { check_useful:
+        cached_keccak: keccak,
         keccak256: system::keccak256,
-        // As without a list, calls announce the balances they read.
+        // Calls announce the balances that they read, as without a list.
         call: super::call::<CALL, _>,
         callcode: super::call::<CALLCODE, _>,
         delegatecall: contract::call::<DELEGATECALL, _, _>,

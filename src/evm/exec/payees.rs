@@ -5,16 +5,16 @@ use alloy_primitives::Address;
 use revm::state::AccountInfo;
 
 /// Accounts that transactions can pay without reading their balances, in their state before the
-/// first transaction: the beneficiary and accounts that are paid often. Looked up linearly, as
-/// there are few.
+/// first transaction: the beneficiary and accounts that are paid often. There are few, so look-ups
+/// are linear.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Payees(Vec<(Address, Account)>);
 
 impl Payees {
     pub(in crate::evm) const NONE: &Self = &Self(Vec::new());
 
-    /// Adds the account if it can be paid without a read. `first`: the account before the first
-    /// transaction.
+    /// Adds the account if it can be paid without reading its balance. `first`: the account before
+    /// the first transaction.
     pub(in crate::evm) fn add(&mut self, address: Address, first: Option<&AccountInfo>) {
         let first = first.map(Account::of).filter(|first| first.is_plain());
         self.0.extend(first.map(|first| (address, first)));
@@ -30,8 +30,8 @@ impl Payees {
 
     /// The payee's account before the first transaction; `None` if `address` is no payee.
     pub(super) fn get(&self, address: Address) -> Option<Account> {
-        let known = self.0.iter().find(|(payee, _)| *payee == address);
-        known.map(|(_, first)| *first)
+        let payee = self.0.iter().find(|(payee, _)| *payee == address);
+        payee.map(|(_, first)| *first)
     }
 
     /// The payee's account info before the first transaction; `None` if `address` is no payee.

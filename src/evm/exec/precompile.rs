@@ -93,7 +93,7 @@ pub trait PrecompileState {
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable>;
 }
 
-/// The journal, with a record of the reads.
+/// The journal as a precompile reads it; records the reads.
 struct JournalState<'c, C> {
     context: &'c mut C,
     reads: &'c mut Vec<(Address, Option<U256>)>,
@@ -117,7 +117,7 @@ impl<C: ContextTr> PrecompileState for JournalState<'_, C> {
     }
 }
 
-/// The fork's precompiles and the user's own.
+/// The precompiles of a block: Ethereum's and the user's own.
 #[derive(Clone, Debug)]
 pub(in crate::evm) struct BlockPrecompiles {
     ethereum: EthPrecompiles,

@@ -40,8 +40,8 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Returns whether a block that is being built can go on without the transaction. That is so
-    /// only for faults of the transaction itself, not of the block environment or a precompile.
+    /// Whether a block builder can skip the transaction: the fault must be the transaction's own,
+    /// not that of the block environment or a precompile.
     pub(in crate::evm) const fn may_skip(&self) -> bool {
         matches!(self, Self::Invalid(_) | Self::BlockGas { .. } | Self::BlobGas { .. })
     }

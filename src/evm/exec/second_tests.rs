@@ -1,5 +1,6 @@
-//! Useless runs end, even within code that reads nothing: a helper run once the frontier has moved
-//! on, and a run on an access list once a lower transaction has differed from the list.
+//! Tests that useless runs are aborted, even within code that reads nothing: a helper run once the
+//! frontier has advanced, and a run on an access list once a lower transaction has differed from
+//! the list.
 
 use super::base::BlockBase;
 use super::block_context::BlockContext;
@@ -76,28 +77,28 @@ fn block_context() -> BlockContext {
         block: Arc::new(block),
         extensions: Extensions::default(),
         // Paying the beneficiary would read it, and a read ends the run as well.
-        defers: true,
+        has_blind_rewards: true,
         payees: Payees::default(),
-        defers_surcharge: false,
-        shares: true,
+        has_blind_surcharges: false,
+        shares_journals: true,
         caches_keccak: true,
-        lists: false,
+        builds_list: false,
         access_list: None,
         reads_list: false,
         bundle_shards: Default::default(),
-        moved: Arc::default(),
+        changed_balances: Arc::default(),
         blank: TxEnv::default(),
     }
 }
 
-/// A helper run of a private batch ends as well; the usual run of the same machine does not.
+/// A helper run of a private batch is aborted too; a normal run of the same machine is not.
 #[test]
 fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
     let block_context = block_context();
     for code in CODES {
         let store = Store::new(1);
-        let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
-        let base = BlockBase::new(moves_on, Arc::default());
+        let state = State::new(code, || store.set_frontier(TxIndex(1)));
+        let base = BlockBase::new(state, Arc::default());
         let view = EvmView::of_prefix(&block_context, &store, base, None);
         let mut machine = EvmMachine::over(&block_context, view);
         for is_second in [true, false] {
@@ -116,22 +117,22 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
     let block_context = block_context();
     for code in CODES {
         let store = Store::new(1);
-        let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
-        let base = BlockBase::new(moves_on, Arc::default());
+        let state = State::new(code, || store.set_frontier(TxIndex(1)));
+        let base = BlockBase::new(state, Arc::default());
         let mut machine = EvmMachine::new(&block_context, &store, base, WorkerId(0), None);
         machine.begin_second(TxIndex(0));
         let ran = machine.run(TxIndex(0));
         assert!(ran.is_err(), "it ended by itself: {ran:?}");
         assert!(matches!(machine.end().1, Some(Stop::TooEarly)));
-        // The usual run of the same machine is not affected.
+        // A normal run of the same machine is not affected.
         machine.begin(TxIndex(0));
-        let usual = machine.run(TxIndex(0)).expect("it runs out of gas");
-        assert_eq!(usual.cost, GAS);
+        let effects = machine.run(TxIndex(0)).expect("it runs out of gas");
+        assert_eq!(effects.cost, GAS);
         assert!(machine.end().1.is_none());
     }
 }
 
-/// Being named as possibly stale is not enough: something that the run has read must have changed.
+/// A run named as possibly stale is aborted only if a location that it has read has changed.
 #[test]
 fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
     let block_context = block_context();
@@ -145,7 +146,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
                     let entry = Entry::Value(EvmValue::Account(None));
                     store.publish(version, location, entry, &mut Vec::new());
                 }
-                // Running transactions may be named for any reason.
+                // A running transaction may be named for any reason.
                 assert!(store.name_running(TxIndex(1)));
             });
             let base = BlockBase::new(state, Arc::default());
@@ -159,7 +160,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
     }
 }
 
-/// Code with loops ends at jumps, code without them at hashes, copies and calls.
+/// Code with loops is aborted at jumps; code without loops at hashes, copies and calls.
 #[test]
 fn runs_beyond_one_that_differs_from_the_list_end() {
     let list = Arc::new(Bal::default());
@@ -176,7 +177,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
                 ..block_context()
             };
             block_context.reads_list = true;
-            // From here on the lower transaction is known to differ from the list.
+            // The read reveals that the lower transaction differs from the list.
             let differs = State::new(&code, || {
                 let index = index_of(TxIndex(0));
                 let wrong = AccessListMismatch {
@@ -186,7 +187,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
                     listed: None,
                     executed: Some(Access::Unchanged),
                 };
-                list.note_wrong(index, &wrong);
+                list.note_mismatch(index, &wrong);
             });
             let base = BlockBase::new(differs, Arc::default()).with_list(Some(&list));
             let store = Store::new(1);

@@ -1,8 +1,8 @@
-//! The database error that makes revm stop once its view has stopped.
+//! The database error by which a stopped view makes revm stop.
 
 use crate::worker::Stopped;
 
-/// The view answers no more reads; it has latched the reason.
+/// Error of every read after the view has stopped. The view has latched the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the view of the state has stopped")]
 pub(crate) struct ViewStopped;

@@ -1,11 +1,11 @@
-//! Decides, from the work of committed transactions, whether speculation costs more than it saves.
+//! Decides from the work of committed transactions whether speculation costs more than it saves.
 
 use super::activity::DatabaseActivity;
 use super::work::Work;
 use crate::thresholds::LONG_WORK_GAS;
 use std::sync::Arc;
 
-/// Whether sharing this work among this number of workers costs more than it saves.
+/// Returns whether sharing the work among this number of workers costs more than it saves.
 pub(in crate::evm) type IsCheap = fn(Work, usize) -> bool;
 
 /// A speculative segment in progress.
@@ -13,7 +13,7 @@ pub(in crate::evm) type IsCheap = fn(Work, usize) -> bool;
 pub(in crate::evm) struct Trial {
     is_cheap: IsCheap,
     workers: usize,
-    /// If storage is slow, speculative runs fetch values for the others.
+    /// Speculation is never lost on slow storage, where it fetches values for later runs.
     activity: Arc<DatabaseActivity>,
     /// Work of the committed transactions.
     work: Work,
@@ -34,9 +34,9 @@ impl Trial {
         self.work = self.work.plus(work);
     }
 
-    /// Whether the committed work suffices to show that speculation costs more than it saves.
+    /// Whether the committed work shows that speculation costs more than it saves.
     pub(in crate::evm) fn is_lost(&self) -> bool {
         let Self { is_cheap, workers, work, .. } = *self;
-        work.all >= LONG_WORK_GAS && is_cheap(work, workers) && !self.activity.seems_slow()
+        work.units >= LONG_WORK && is_cheap(work, workers) && !self.activity.seems_slow()
     }
 }

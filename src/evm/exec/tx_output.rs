@@ -15,36 +15,37 @@ pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) changes: Vec<AccountChange>,
     /// Bit mask of the shards of `changes`: see `bundle_shards`.
     pub(in crate::evm) shard_mask: u64,
-    /// Blind credits, which `changes` does not contain. In an output of several transactions they
+    /// Blind credits, which `changes` does not contain. In the output of several transactions they
     /// apply before the changes.
     pub(in crate::evm) credits: BlindCredits,
-    /// Work of the transaction.
     pub(in crate::evm) work: Work,
-    /// Records of its accesses, kept until it commits.
-    pub(in crate::evm) kept: Option<Box<AccessRecords>>,
+    /// Records of the transaction's accesses, until it commits.
+    pub(in crate::evm) access_records: Option<Box<AccessRecords>>,
 }
 
 impl TxOutput {
-    /// Combined output of transactions whose results are stored elsewhere.
-    pub(in crate::evm) fn left(
+    /// Creates the combined output of transactions whose results are stored elsewhere.
+    pub(in crate::evm) fn combined(
         changes: Vec<AccountChange>,
         shard_mask: u64,
         credits: BlindCredits,
     ) -> Self {
-        Self { result: blank(), changes, shard_mask, credits, work: Work::default(), kept: None }
+        let work = Work::default();
+        let result = placeholder();
+        Self { result, changes, shard_mask, credits, work, access_records: None }
     }
 
     /// Takes the result out of the output, or clones it if the output is shared.
     pub(in crate::evm) fn take_result(output: &mut Arc<Self>) -> ExecutionResult {
         match Arc::get_mut(output) {
-            Some(output) => core::mem::replace(&mut output.result, blank()),
+            Some(output) => core::mem::replace(&mut output.result, placeholder()),
             None => output.result.clone(),
         }
     }
 }
 
-/// Placeholder for a result that was taken out.
-fn blank() -> ExecutionResult {
+/// Returns a result to put in place of one that was taken out.
+fn placeholder() -> ExecutionResult {
     ExecutionResult::Revert {
         gas: Default::default(),
         logs: Vec::new(),

@@ -1,10 +1,10 @@
 //! Combined changes of several transactions of one journal.
 //!
-//! When transactions run sequentially and their individual changes are not needed, it is enough to
-//! compare the journal after several transactions with its state before them: a contract that is
-//! called a hundred times is then one change instead of a hundred.
+//! When transactions run sequentially and their individual changes are not needed, the journal
+//! after several transactions is compared with its state before them. A contract that is called a
+//! hundred times then has one change instead of a hundred.
 
-use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
+use super::change::{AccountChange, ChangeKind, CodeState, SlotChange, info_after, info_before};
 use super::journal::KEPT_TOUCHED;
 use super::location::EvmLocation;
 use alloy_primitives::{Address, U256, map::AddressMap};
@@ -16,11 +16,11 @@ use revm::state::{Account, AccountInfo, AccountStatus, Bytecode, EvmState, EvmSt
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Maximum number of combined transactions: the accounts and slots that they have touched are then
-/// still in the processor's cache.
-const MOST_TAKEN_TOGETHER: usize = 128;
+/// Maximum number of transactions in a window. The accounts and slots of so few transactions are
+/// still in the processor's cache when the window ends.
+const MAX_TRANSACTIONS: usize = 128;
 
-/// Accounts and slots that the last transactions have touched.
+/// The accounts and slots that the last transactions have touched.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Window {
     /// Touched accounts, each with its index in `before`.
@@ -37,27 +37,26 @@ pub(in crate::evm) struct Window {
 struct Before {
     address: Address,
     info: Option<AccountInfo>,
-    /// Whether its code was loaded when it was touched: revm drops the empty code where a creation
-    /// fails, and that is not a change.
-    code: CodeBeside,
+    /// Whether its code was loaded when it was touched. revm drops the empty code when a creation
+    /// fails, which is not a change.
+    code: CodeState,
 }
 
-/// An account touched by the current transaction, as it was before it was added to the window.
-struct Taken {
+/// An account that the current transaction has touched, as it was before [`touch`](Window::touch).
+struct TouchRecord {
     address: Address,
     status: AccountStatus,
-    was: AccountBefore,
+    was: WindowEntry,
 }
 
 /// The window's record of an account before [`touch`](Window::touch).
-enum AccountBefore {
-    /// No record, neither before nor after.
-    Nothing,
+enum WindowEntry {
+    /// The account was not recorded, before or after.
+    None,
+    /// The account was recorded for the first time.
     New,
-    Known {
-        place: usize,
-        code: CodeBeside,
-    },
+    /// The account was recorded before, with this code state.
+    Existing { index: usize, code: CodeState },
 }
 
 impl Window {
@@ -66,37 +65,37 @@ impl Window {
         self.transactions
     }
 
-    /// Whether its changes should be taken now.
+    /// Whether the window's changes should be taken now.
     pub(in crate::evm) const fn is_full(&self) -> bool {
-        self.transactions >= MOST_TAKEN_TOGETHER
+        self.transactions >= MAX_TRANSACTIONS
     }
 
-    /// Adds the current transaction if it has only changed accounts, and returns whether it has
-    /// been added. A transaction that has created, destroyed or emptied an account is refused and
-    /// leaves the window unchanged: revm's bundle for such an account depends on its history.
+    /// Adds the current transaction if it has only changed accounts, and returns whether it was
+    /// added. A transaction that has created, destroyed or emptied an account leaves the window
+    /// unchanged: revm's bundle for such an account depends on its history.
     pub(super) fn add(&mut self, journal: &mut JournalInner<JournalEntry>) -> bool {
         let JournalInner { state, journal: entries, .. } = journal;
         let keeps_lives = mutant!(WindowKeepsLives);
-        let is_life = |entry: &JournalEntry| {
+        let is_lifecycle = |entry: &JournalEntry| {
             let created = matches!(entry, JournalEntry::AccountCreated { .. });
             created || matches!(entry, JournalEntry::AccountDestroyed { .. })
         };
-        if !keeps_lives && entries.iter().any(is_life) {
+        if !keeps_lives && entries.iter().any(is_lifecycle) {
             return false;
         }
         let touched = entries.iter().filter_map(|entry| match entry {
             JournalEntry::AccountTouched { address } => Some(*address),
             _ => None,
         });
-        let mut taken: SmallVec<[Taken; 8]> = SmallVec::new();
+        let mut taken: SmallVec<[TouchRecord; 8]> = SmallVec::new();
         for address in touched.chain([KEPT_TOUCHED]) {
-            // The account that stays touched may come twice.
+            // `KEPT_TOUCHED` may occur twice.
             let account = state.get_mut(&address).filter(|account| account.is_touched());
             let Some(account) = account else { continue };
             if !keeps_lives && !is_plain(account) {
                 let stays = mutant!(WindowKeepsTouches);
                 let taken = taken.into_iter().rev().filter(|_| !stays);
-                taken.for_each(|taken| self.give_back(taken, state));
+                taken.for_each(|taken| self.undo_touch(taken, state));
                 return false;
             }
             taken.push(self.touch(address, account));
@@ -113,19 +112,19 @@ impl Window {
     }
 
     /// Undoes the last [`touch`](Self::touch).
-    fn give_back(&mut self, taken: Taken, state: &mut EvmState) {
-        let Taken { address, status, was } = taken;
+    fn undo_touch(&mut self, taken: TouchRecord, state: &mut EvmState) {
+        let TouchRecord { address, status, was } = taken;
         if let Some(account) = state.get_mut(&address) {
             account.status = status;
         }
         match was {
-            AccountBefore::Nothing => {}
-            AccountBefore::New => {
+            WindowEntry::None => {}
+            WindowEntry::New => {
                 self.before.pop();
                 self.touched.remove(&address);
             }
-            AccountBefore::Known { place, code } => {
-                if let Some(before) = self.before.get_mut(place) {
+            WindowEntry::Existing { index, code } => {
+                if let Some(before) = self.before.get_mut(index) {
                     before.code = code;
                 }
             }
@@ -133,59 +132,59 @@ impl Window {
     }
 
     /// Records a touched account, and leaves it as if it had been loaded after the transaction.
-    fn touch(&mut self, address: Address, account: &mut Account) -> Taken {
+    fn touch(&mut self, address: Address, account: &mut Account) -> TouchRecord {
         let status = account.status;
         let existed = !account.is_loaded_as_not_existing();
         account.status -= AccountStatus::Touched;
         if account.is_empty() && !existed {
             // Touching an account that does not exist changes nothing.
-            return Taken { address, status, was: AccountBefore::Nothing };
+            return TouchRecord { address, status, was: WindowEntry::None };
         }
         account.status -= AccountStatus::LoadedAsNotExisting;
-        let code = CodeBeside::of(account, existed);
+        let code = CodeState::of(account, existed);
         let next = self.before.len();
-        let place = *self.touched.entry(address).or_insert(next);
-        let was = if let Some(before) = self.before.get_mut(place) {
-            let was = AccountBefore::Known { place, code: before.code };
-            before.code = before.code.and(code);
+        let index = *self.touched.entry(address).or_insert(next);
+        let was = if let Some(before) = self.before.get_mut(index) {
+            let was = WindowEntry::Existing { index, code: before.code };
+            before.code = before.code.then(code);
             was
         } else {
             let info = existed.then(|| info_before(account.original_info_mut(), code));
             self.before.push(Before { address, info, code });
-            AccountBefore::New
+            WindowEntry::New
         };
-        Taken { address, status, was }
+        TouchRecord { address, status, was }
     }
 
-    /// Takes the changes of the window's transactions and empties the window. The last transaction
-    /// in `journal` must be the window's last one.
+    /// Returns the changes of the window's transactions and empties the window. The last
+    /// transaction in `journal` must be the window's last one.
     pub(in crate::evm) fn take(&mut self, journal: &EvmState) -> Vec<AccountChange> {
-        self.take_as(journal, |account| Cow::Borrowed(&account.info), |slot| slot.present_value)
+        self.take_with(journal, |account| Cow::Borrowed(&account.info), |slot| slot.present_value)
     }
 
-    /// Like [`take`](Self::take), when `journal` also contains the current transaction, which is
-    /// not in the window.
+    /// Same as [`take`](Self::take), for a `journal` that also contains the current transaction,
+    /// which is not in the window.
     pub(super) fn take_before_last(
         &mut self,
         journal: &JournalInner<JournalEntry>,
     ) -> Vec<AccountChange> {
-        // When revm loads an account or slot, or finds it loaded, it records the transaction and
+        // When a transaction accesses an account or slot, revm records there the transaction and
         // the value before it.
-        let in_hand = journal.transaction_id;
-        self.take_as(
+        let current = journal.transaction_id;
+        self.take_with(
             &journal.state,
-            |account| match account.transaction_id == in_hand {
+            |account| match account.transaction_id == current {
                 true => Cow::Owned(account.original_info()),
                 false => Cow::Borrowed(&account.info),
             },
-            |slot| match slot.transaction_id == in_hand {
+            |slot| match slot.transaction_id == current {
                 true => slot.original_value,
                 false => slot.present_value,
             },
         )
     }
 
-    fn take_as(
+    fn take_with(
         &mut self,
         journal: &EvmState,
         info: impl Fn(&Account) -> Cow<'_, AccountInfo>,
@@ -196,7 +195,7 @@ impl Window {
         let change = |Before { address, info: before, code }: Before| {
             let after = journal.get(&address).map(|account| {
                 let mut info = info(account);
-                if code.is_known() && info.code.is_none() {
+                if code.is_loaded() && info.code.is_none() {
                     info.to_mut().code = Some(Bytecode::default());
                 }
                 info_after(kind, &info, before.as_ref())
@@ -215,8 +214,8 @@ impl Window {
         let mut last: Option<(Address, &Account, &mut AccountChange)> = None;
         for (address, slot, before) in self.slots.drain(..) {
             if last.as_ref().is_none_or(|(of, ..)| *of != address) {
-                let place = self.touched.get(&address).copied();
-                let change = place.and_then(|place| changes.get_mut(place));
+                let index = self.touched.get(&address).copied();
+                let change = index.and_then(|index| changes.get_mut(index));
                 last =
                     journal.get(&address).zip(change).map(|(account, to)| (address, account, to));
             }
@@ -241,7 +240,7 @@ fn is_plain(account: &mut Account) -> bool {
         return true;
     }
     match ChangeKind::of(account) {
-        // Except where revm has dropped a code: see `info_before`.
+        // Unless revm has dropped a code: see `info_before`.
         ChangeKind::Changed => {
             account.info.code.is_some() || account.original_info_mut().code.is_none()
         }

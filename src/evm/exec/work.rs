@@ -1,4 +1,4 @@
-//! Estimates of the work of transactions.
+//! Estimates how much work transactions take.
 
 use crate::thresholds::{COMPUTE_WEIGHT, PRECOMPILE_WEIGHT};
 use revm::context::TxEnv;
@@ -7,9 +7,9 @@ use revm::context_interface::journaled_state::entry::JournalEntry;
 /// Work of one or more transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Work {
-    /// In gas of common instructions; one unit takes half a nanosecond.
-    pub(in crate::evm) all: u64,
-    /// Loaded accounts and slots.
+    /// Work in units of one gas of common instructions, which takes half a nanosecond.
+    pub(in crate::evm) units: u64,
+    /// Number of loaded accounts and slots.
     pub(in crate::evm) accesses: u64,
 }
 
@@ -17,13 +17,13 @@ impl Work {
     /// Work of a transaction that has used `gas`, of which `precompiles` in precompiles.
     pub(super) fn of(
         gas: u64,
-        ForState { gas: for_state, accesses }: ForState,
+        StateCost { gas: state_cost, accesses }: StateCost,
         precompiles: u64,
     ) -> Self {
-        let for_state = for_state.min(gas);
-        let more = precompiles.saturating_mul(PRECOMPILE_WEIGHT - 1);
-        let all = (gas - for_state).saturating_add(for_state / COMPUTE_WEIGHT).saturating_add(more);
-        Self { all, accesses }
+        let state_cost = state_cost.min(gas);
+        let more = precompiles.saturating_mul(PRECOMPILE_TIME - 1);
+        let units = (gas - state_cost).saturating_add(state_cost / STATE_TIME).saturating_add(more);
+        Self { units, accesses }
     }
 
     /// The same work in a private batch, where accesses do not go through the shared store.
@@ -32,35 +32,35 @@ impl Work {
     }
 
     pub(in crate::evm) const fn plus(self, other: Self) -> Self {
-        let all = self.all.saturating_add(other.all);
-        Self { all, accesses: self.accesses.saturating_add(other.accesses) }
+        let units = self.units.saturating_add(other.units);
+        Self { units, accesses: self.accesses.saturating_add(other.accesses) }
     }
 
     pub(in crate::evm) const fn minus(self, other: Self) -> Self {
-        let all = self.all.saturating_sub(other.all);
-        Self { all, accesses: self.accesses.saturating_sub(other.accesses) }
+        let units = self.units.saturating_sub(other.units);
+        Self { units, accesses: self.accesses.saturating_sub(other.accesses) }
     }
 }
 
-/// Gas and accesses of a transaction that are due to state.
+/// Gas and accesses that a transaction spends on state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ForState {
+pub(super) struct StateCost {
     /// Gas charged for the transaction itself and for state accesses and changes (EIP-2929,
     /// EIP-2200).
     gas: u64,
-    /// Loaded accounts and slots.
+    /// Number of loaded accounts and slots.
     accesses: u64,
 }
 
-impl ForState {
+impl StateCost {
     /// Sums up the journal `entries` of one transaction.
     pub(super) fn of(entries: &[JournalEntry]) -> Self {
         const TRANSACTION: u64 = 21_000;
-        // A slot is charged when it is loaded and when it first changes, not each time.
+        // A slot is charged when it is loaded and when it first changes, not on every access.
         let is_load = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
         let slots = entries.iter().filter(is_load).count();
         let mut unchanged = slots;
-        let mut changes = |gas| {
+        let mut change_gas = |gas| {
             let is_first = unchanged > 0;
             unchanged = unchanged.saturating_sub(1);
             if is_first { gas } else { 100 }
@@ -73,9 +73,9 @@ impl ForState {
             }
             JournalEntry::StorageWarmed { .. } => 2_100,
             JournalEntry::StorageChanged { had_value, .. } if had_value.is_zero() => {
-                changes(20_000)
+                change_gas(20_000)
             }
-            JournalEntry::StorageChanged { .. } => changes(2_900),
+            JournalEntry::StorageChanged { .. } => change_gas(2_900),
             _ => 0,
         };
         let gas = entries.iter().map(charged).fold(TRANSACTION, u64::saturating_add);
@@ -84,8 +84,8 @@ impl ForState {
 }
 
 /// Estimates how many accounts `transactions` will load: each loads its sender, and a plain payment
-/// its recipient; contracts are often the same. The estimate samples the senders, as many
-/// transactions may share one: unused capacity costs more than growing.
+/// its recipient; contracts are often the same. The senders are sampled, because many transactions
+/// may share one, and unused capacity costs more than growing.
 pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
     const SAMPLE: usize = 256;
     let most = transactions.iter().map(|tx| 1 + usize::from(tx.data.is_empty())).sum();
@@ -100,7 +100,7 @@ pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
     // With n equally likely senders, s samples are expected to collide s * s / 2n times.
     match sampled - senders.len() {
         0 => most,
-        met => most.min(sampled * sampled / met),
+        collisions => most.min(sampled * sampled / collisions),
     }
 }
 
@@ -117,14 +117,14 @@ mod tests {
             had_value: U256::from(had_value),
         };
         let warmed = JournalEntry::StorageWarmed { address: Address::ZERO, key: U256::ZERO };
-        assert_eq!(ForState::of(&[]), ForState { gas: 21_000, accesses: 0 });
+        assert_eq!(StateCost::of(&[]), StateCost { gas: 21_000, accesses: 0 });
         let entries = [warmed.clone(), slot(0), warmed, slot(7), slot(0), slot(8)];
-        assert_eq!(ForState::of(&entries), ForState { gas: 48_300, accesses: 2 });
-        let work = |gas, for_state, precompiles| {
-            let for_state = ForState { gas: for_state, accesses: 3 };
-            let work = Work::of(gas, for_state, precompiles);
+        assert_eq!(StateCost::of(&entries), StateCost { gas: 48_300, accesses: 2 });
+        let work = |gas, state_cost, precompiles| {
+            let state_cost = StateCost { gas: state_cost, accesses: 3 };
+            let work = Work::of(gas, state_cost, precompiles);
             assert_eq!(work.accesses, 3);
-            work.all
+            work.units
         };
         // A payment; a token transfer; the same gas in instructions; a precompile; less gas than
         // was charged for state.

@@ -3,17 +3,15 @@
 use alloy_primitives::{Address, U256};
 use smallvec::SmallVec;
 
-/// Blind credits in wei, one entry per transaction. Each is applied by itself, because a credit
-/// that would overflow the balance is dropped.
+/// Blind credits in wei, with an entry for each transaction. Each entry is applied separately,
+/// because a credit that would overflow the balance is dropped.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct BlindCredits {
-    /// Credits to the beneficiary, fee rewards and payments, that are in no transaction's changes
-    /// yet.
+    /// Fee rewards and payments to the beneficiary that are in no transaction's changes.
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
-    /// Surcharges that are in no transaction's changes yet.
+    /// Surcharges that are in no transaction's changes.
     pub(in crate::evm) surcharges: Vec<U256>,
-    /// Payments to other accounts whose balances were not read, and that are in no transaction's
-    /// changes yet.
+    /// Payments to other accounts that are in no transaction's changes.
     pub(in crate::evm) payments: Vec<(Address, U256)>,
 }
 
@@ -28,7 +26,7 @@ impl BlindCredits {
         credits
     }
 
-    /// Adds payments that transactions made without reading the payee's balance.
+    /// Adds `payments`. A payment to the beneficiary is added to the last reward.
     pub(in crate::evm) fn pay(
         &mut self,
         payments: impl IntoIterator<Item = (Address, U256)>,
@@ -37,8 +35,8 @@ impl BlindCredits {
         for (payee, paid) in payments {
             match self.rewards.last_mut() {
                 _ if payee != beneficiary => self.payments.push((payee, paid)),
-                // Never more entries than transactions: in the store, each has the version of a
-                // transaction.
+                // There must not be more entries than transactions: in the store, each entry has
+                // the version of a transaction.
                 Some(reward) => *reward = reward.saturating_add(paid),
                 None => self.rewards.push(paid),
             }

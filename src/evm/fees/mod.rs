@@ -1,5 +1,5 @@
-//! Blind credits (deltas): what transactions pay to accounts that they do not read, as fees of the
-//! beneficiary and surcharges.
+//! Blind credits: amounts that transactions pay without reading the recipient's balance, such as
+//! fees and surcharges.
 
 pub(super) mod blind_credits;
 pub(super) mod receivers;

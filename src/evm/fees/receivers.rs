@@ -6,15 +6,15 @@ use alloy_primitives::{Address, U256};
 use core::slice::from_ref;
 use revm::state::AccountInfo;
 
-/// An account as it is before the block.
+/// An account that receives blind credits, as it is before the block.
 pub(in crate::evm) type CreditReceiver = (Address, Option<AccountInfo>);
 
-/// Accounts that receive blind credits, as they are before the block.
+/// All accounts of a block that receive blind credits.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Receivers {
-    /// CreditReceiver of rewards.
+    /// Receiver of rewards.
     pub(in crate::evm) beneficiary: CreditReceiver,
-    /// CreditReceiver of surcharges.
+    /// Receiver of surcharges.
     pub(in crate::evm) surcharged: CreditReceiver,
     /// Receivers of other payments.
     pub(in crate::evm) paid: Vec<CreditReceiver>,
@@ -28,8 +28,8 @@ impl Receivers {
         self.paid.iter().chain([&self.beneficiary, &self.surcharged])
     }
 
-    /// Calls `credit` with each receiver of `credits` and the amounts that it receives: surcharges,
-    /// rewards, then payments to accounts that are among the receivers.
+    /// Calls `credit` with each receiver of `credits` and its amounts: surcharges, then rewards,
+    /// then payments to accounts in `paid`.
     pub(in crate::evm) fn credit(
         &self,
         credits: &BlindCredits,

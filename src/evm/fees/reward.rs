@@ -1,8 +1,7 @@
-//! Applies a blind credit to a balance.
+//! A single blind credit.
 use alloy_primitives::U256;
 
-/// Wei credited to an account without reading its balance: fees and payments of the beneficiary, or
-/// a surcharge of its receiver.
+/// A blind credit in wei: a fee reward, a payment or a surcharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) struct Reward {
     pub(in crate::evm) amount: U256,

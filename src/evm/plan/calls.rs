@@ -9,25 +9,25 @@ use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 use std::collections::HashMap;
 
-/// Entry of a call.
+/// Entry of a call in the memory.
 #[derive(Clone, Copy, Debug)]
 struct CallEntry {
     call: Call,
-    /// Back-off before the call runs speculatively again.
-    sharing: Backoff,
+    /// Number of segments before the call runs speculatively again.
+    backoff: Backoff,
 }
 
-/// Memory of calls whose speculation failed, bounded in size: a call evicts the one that had its
-/// place.
+/// Memory of calls on which speculation failed. Bounded in size: a new call evicts the one with the
+/// same index.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// Indexed by hash; empty until there is something to remember.
+    /// Indexed by hash; empty until a call is remembered.
     known: Vec<Option<CallEntry>>,
     hasher: RandomState,
 }
 
 impl Calls {
-    /// Learns that `segment` ran speculatively, and whether speculation fell back to sequential.
+    /// Records that `segment` ran speculatively, and whether speculation fell back to sequential.
     pub(super) fn learn(&mut self, segment: &[TxEnv], fell_back: bool) {
         if self.known.is_empty() {
             if !fell_back {
@@ -35,25 +35,24 @@ impl Calls {
             }
             self.known = vec![None; MAX_KNOWN_CALLS];
         }
-        let Some(contract) = contract_of_most(segment, |_| true) else { return };
+        let Some(contract) = dominant_contract(segment, |_| true) else { return };
         for (call, times) in calls_of(contract, segment) {
-            let Some(place) = self.place(&call) else { continue };
+            let Some(entry) = self.entry(&call) else { continue };
             if fell_back && times < 2 {
-                // A call that occurs once does not help later blocks, and there may be hundreds of
-                // them.
+                // Calls that occur once do not help later blocks, and there may be hundreds.
                 continue;
             }
-            let known = place.filter(|known| known.call == call);
+            let known = entry.filter(|known| known.call == call);
             if fell_back || known.is_some() {
-                let mut sharing = known.map_or_else(Backoff::default, |known| known.sharing);
-                sharing.learn(!fell_back);
-                *place = Some(CallEntry { call, sharing });
+                let mut backoff = known.map_or_else(Backoff::default, |known| known.backoff);
+                backoff.learn(!fell_back);
+                *entry = Some(CallEntry { call, backoff });
             }
         }
     }
 
-    /// Whether speculation on `transactions` is expected to fail: most of their gas limits belong
-    /// to calls of one contract that depend on each other.
+    /// Whether speculation on `transactions` is expected to fail: calls of one contract that depend
+    /// on each other have most of the gas limits.
     pub(super) fn expects_chain(&self, transactions: &[TxEnv]) -> bool {
         self.chain_of(transactions).is_some()
     }
@@ -62,26 +61,26 @@ impl Calls {
         if self.known.is_empty() || transactions.len() < 2 {
             return None;
         }
-        contract_of_most(transactions, |call| self.is_chain(call))
+        dominant_contract(transactions, |call| self.is_chain(call))
     }
 
     /// Records that `transactions` ran sequentially because a chain was predicted.
-    pub(super) fn believe(&mut self, transactions: &[TxEnv]) {
+    pub(super) fn record_sequential(&mut self, transactions: &[TxEnv]) {
         let Some(contract) = self.chain_of(transactions) else { return };
         for (call, _) in calls_of(contract, transactions) {
-            let Some(Some(known)) = self.place(&call) else { continue };
+            let Some(Some(known)) = self.entry(&call) else { continue };
             if known.call == call {
-                known.sharing.skip();
+                known.backoff.skip();
             }
         }
     }
 
     fn is_chain(&self, call: &Call) -> bool {
         let known = self.known.get(self.index(call)).copied().flatten();
-        known.is_some_and(|known| known.call == *call && !known.sharing.tries())
+        known.is_some_and(|known| known.call == *call && !known.backoff.is_due())
     }
 
-    fn place(&mut self, call: &Call) -> Option<&mut Option<CallEntry>> {
+    fn entry(&mut self, call: &Call) -> Option<&mut Option<CallEntry>> {
         let index = self.index(call);
         self.known.get_mut(index)
     }
@@ -91,10 +90,10 @@ impl Calls {
     }
 }
 
-/// The contract whose calls have most of the gas limits, by a sample. Only calls that `counts`
-/// accepts are considered.
-fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
-    let step = transactions.len().div_ceil(SAMPLE_TXS).max(1);
+/// Returns the contract whose calls have most of the gas limits, by a sample. Only calls that
+/// `counts` accepts are considered.
+fn dominant_contract(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
+    let step = transactions.len().div_ceil(SAMPLE).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {
         let call = Call::of(tx).filter(&counts);
         (call.map(|call| call.contract), u128::from(tx.gas_limit))
@@ -102,7 +101,7 @@ fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> O
     weigh(weights).1.flatten()
 }
 
-/// The calls of `contract` among `transactions`, with their numbers.
+/// Returns the calls of `contract` among `transactions`, and how often each occurs.
 fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, RandomState> {
     let mut calls = HashMap::default();
     let all = transactions.iter().filter_map(Call::of);
@@ -140,8 +139,7 @@ mod tests {
         let segment = [&segment[..], &[call(2, 7)]].concat();
         let known_calls = taught(&segment);
         assert!(known_calls.expects_chain(&segment));
-        // Another function of the same contract, another contract, both mixed, and another
-        // argument.
+        // Another function of the same contract; another contract; a mix of both; another argument.
         let elsewhere = TxEnv { data: Bytes::from([[7; 18], [1; 18]].concat()), ..call(1, 7) };
         for others in [
             [call(1, 9), call(1, 9)],
@@ -170,7 +168,7 @@ mod tests {
         assert!(!known_calls.expects_chain(&segment));
         known_calls.learn(&segment, true);
         assert!(known_calls.expects_chain(&segment));
-        known_calls.believe(&segment);
+        known_calls.record_sequential(&segment);
         assert!(!known_calls.expects_chain(&segment));
     }
 
@@ -181,7 +179,7 @@ mod tests {
         for skips in [1, 3, 7, 15, LONGEST_BACKOFF, LONGEST_BACKOFF] {
             for _ in 0..skips {
                 assert!(known_calls.expects_chain(&segment) && known_calls.expects_chain(&segment));
-                known_calls.believe(&segment);
+                known_calls.record_sequential(&segment);
             }
             assert!(!known_calls.expects_chain(&segment));
             known_calls.learn(&segment, true);
@@ -198,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Arguments that occur once do not evict what is known.
+    /// Calls that occur once do not evict known calls.
     #[test]
     fn calls_that_are_not_repeated_are_not_remembered() {
         let segment = [call(1, 7), call(1, 7)];
@@ -218,7 +216,7 @@ mod tests {
         for contract in 0..20_000 {
             known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
         }
-        assert_eq!(known_calls.known.len(), MAX_KNOWN_CALLS);
-        assert!(known_calls.known.iter().flatten().all(|known| !known.sharing.tries()));
+        assert_eq!(known_calls.known.len(), KNOWN_CALLS);
+        assert!(known_calls.known.iter().flatten().all(|known| !known.backoff.is_due()));
     }
 }

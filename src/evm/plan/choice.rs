@@ -10,15 +10,15 @@ pub(in crate::evm) struct Choice {
     pub(in crate::evm) reason: Reason,
     /// End of the range of transactions, exclusive.
     pub(in crate::evm) end: usize,
-    /// Number of workers, including the caller.
+    /// Number of workers, including the calling thread.
     pub(in crate::evm) workers: usize,
     /// Minimum number of transactions of a contiguous batch.
     pub(in crate::evm) shortest: usize,
-    /// Whether the rest of the block runs sequentially, so that another worker may fold its
+    /// Whether all remaining transactions run sequentially, so that another worker may fold their
     /// changes.
-    pub(in crate::evm) is_rest: bool,
+    pub(in crate::evm) runs_to_end: bool,
     /// Strategies that are skipped because they have not paid in earlier blocks.
-    pub(super) untried: Tried,
+    pub(super) skipped: Tried,
 }
 
 impl Choice {
@@ -28,7 +28,7 @@ impl Choice {
     }
 }
 
-/// Strategies that are tried at most once per block.
+/// Strategies that a block tries at most once: contiguous batches and predicted dependencies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Tried {
     pub(super) contiguous: bool,
@@ -37,17 +37,17 @@ pub(in crate::evm) struct Tried {
 
 /// The transactions of a block from `first` on.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::evm) struct Rest<'a> {
+pub(in crate::evm) struct Remaining<'a> {
     pub(in crate::evm) all: &'a [TxEnv],
     pub(in crate::evm) first: usize,
 }
 
-impl Rest<'_> {
+impl Remaining<'_> {
     pub(super) fn transactions(&self) -> &[TxEnv] {
         self.all.get(self.first..).unwrap_or_default()
     }
 
-    pub(super) const fn left(&self) -> usize {
+    pub(super) const fn count(&self) -> usize {
         self.all.len().saturating_sub(self.first)
     }
 
@@ -58,14 +58,14 @@ impl Rest<'_> {
             end: self.all.len(),
             workers: 1,
             shortest: 0,
-            is_rest: false,
-            untried: Tried { contiguous: false, predictions: false },
+            runs_to_end: false,
+            skipped: Tried { contiguous: false, predictions: false },
         }
     }
 
-    /// Runs all remaining transactions sequentially.
+    /// Chooses to run all remaining transactions sequentially.
     pub(super) const fn sequential(&self, reason: Reason) -> Choice {
-        Choice { is_rest: true, ..self.choice(Strategy::Sequential, reason) }
+        Choice { runs_to_end: true, ..self.choice(Strategy::Sequential, reason) }
     }
 
     /// Limits the choice to at most `length` transactions.

@@ -1,6 +1,6 @@
 //! Choice of the strategy for the next transactions of a block.
 
-use super::choice::{Choice, Rest, Tried};
+use super::choice::{Choice, Remaining, Tried};
 use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
@@ -11,10 +11,11 @@ use crate::thresholds::{
     LARGE_BLOCK_TXS, MAX_CONFLICTING_WORKERS, SEQUENTIAL_WORKERS, SHORTEST_PREDICTED_TRIAL,
 };
 
-/// Number of transactions of a forced batch, and number of transactions per worker that run in
-/// forced batches before a sequential segment.
-const FORCED: usize = 2;
-const FORCED_TOGETHER: usize = 8;
+/// Minimum number of transactions of a forced batch.
+const FORCED_BATCH: usize = 2;
+
+/// Number of transactions per worker that run in forced batches before a sequential segment.
+const FORCED_PER_WORKER: usize = 8;
 
 /// Chooses the strategy for the next transactions. `feedback`: `None` if the executor does not
 /// outlive the block.
@@ -22,14 +23,14 @@ pub(in crate::evm) fn choose(
     features: &Features,
     feedback: Option<&Feedback>,
     progress: &Progress,
-    rest: Rest<'_>,
+    remaining: Remaining<'_>,
 ) -> Choice {
-    let choice = choose_strategy(features, feedback, progress, rest);
-    let transactions = choice.end.saturating_sub(rest.first);
+    let choice = choose_strategy(features, feedback, progress, remaining);
+    let transactions = choice.end.saturating_sub(remaining.first);
     let most = match choice.strategy {
-        // One worker folds, and a second one takes over if the first is preempted.
+        // One worker folds changes; a second one helps if the first is preempted.
         Strategy::Sequential => SEQUENTIAL_WORKERS,
-        // If storage is slow, speculative runs fetch values for the others.
+        // On slow storage, speculative runs fetch values for later runs.
         _ if features.setting.is_wide => features.setting.workers,
         Strategy::Speculative => MAX_CONFLICTING_WORKERS,
         Strategy::ContiguousBatches | Strategy::AccessList => {
@@ -43,30 +44,31 @@ fn choose_strategy(
     features: &Features,
     feedback: Option<&Feedback>,
     progress: &Progress,
-    rest: Rest<'_>,
+    remaining: Remaining<'_>,
 ) -> Choice {
     if let Some((length, reason)) = progress.next_sequential {
-        let is_rest = length >= rest.left() || features.sequential_reason().is_some();
-        if reason == Reason::ShortTransactions && is_rest {
-            return rest.sequential(reason);
+        let runs_to_end = length >= remaining.count() || features.sequential_reason().is_some();
+        if reason == Reason::ShortTransactions && runs_to_end {
+            return remaining.sequential(reason);
         }
-        return rest.up_to(length, rest.choice(Strategy::Sequential, reason));
+        return remaining.up_to(length, remaining.choice(Strategy::Sequential, reason));
     }
     let reads_list = features.setting.list == ListUse::Read;
-    let by_policy = |strategy| rest.choice(strategy, Reason::Policy);
+    let by_policy = |strategy| remaining.choice(strategy, Reason::Policy);
     match features.policy {
-        Policy::Auto => by_features(features, feedback, progress, rest),
-        Policy::Sequential => rest.sequential(Reason::Policy),
+        Policy::Auto => by_features(features, feedback, progress, remaining),
+        Policy::Sequential => remaining.sequential(Reason::Policy),
         Policy::Forced(Forced::Speculative) => by_policy(Strategy::Speculative),
         Policy::Forced(Forced::Alternate) => {
-            rest.up_to(progress.trials.length(), by_policy(Strategy::Speculative))
+            remaining.up_to(progress.trials.length(), by_policy(Strategy::Speculative))
         }
         Policy::Forced(Forced::ContiguousBatches) => {
-            let choice = Choice { shortest: FORCED, ..by_policy(Strategy::ContiguousBatches) };
-            rest.up_to(FORCED_TOGETHER * features.setting.workers, choice)
+            let choice =
+                Choice { shortest: FORCED_BATCH, ..by_policy(Strategy::ContiguousBatches) };
+            remaining.up_to(FORCED_PER_WORKER * features.setting.workers, choice)
         }
         Policy::Forced(Forced::AccessList) if reads_list => {
-            Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) }
+            Choice { shortest: FORCED_BATCH, ..by_policy(Strategy::AccessList) }
         }
         Policy::Forced(Forced::AccessList) => by_policy(Strategy::Sequential),
     }
@@ -76,84 +78,86 @@ fn by_features(
     features: &Features,
     feedback: Option<&Feedback>,
     progress: &Progress,
-    rest: Rest<'_>,
+    remaining: Remaining<'_>,
 ) -> Choice {
     let sequential = features.sequential_reason();
     if features.reads_list() {
-        let choice = rest.choice(Strategy::AccessList, Reason::AccessList);
+        let choice = remaining.choice(Strategy::AccessList, Reason::AccessList);
         // Batches of one transaction are 1.12, 1.13 and 1.18 times as fast as batches of four on 2,
         // 8 and 16 cores.
         return Choice { shortest: 1, ..choice };
     }
-    // Known for certain: no other strategy can do better.
+    // The declared accesses are certain, so no other strategy can do better.
     if sequential == Some(Reason::OneChain) {
-        return rest.sequential(Reason::OneChain);
+        return remaining.sequential(Reason::OneChain);
     }
     let knows_chain = || {
-        let asked = features.learns && !features.setting.is_wide;
-        feedback.filter(|_| asked).is_some_and(|it| it.calls.expects_chain(rest.transactions()))
+        let uses_feedback = features.learns && !features.setting.is_wide;
+        feedback
+            .filter(|_| uses_feedback)
+            .is_some_and(|it| it.calls.expects_chain(remaining.transactions()))
     };
-    let is_first = rest.first == 0 && !features.setting.is_pool;
+    let is_first = remaining.first == 0 && !features.setting.is_pool;
     if is_first && sequential.is_none() && knows_chain() {
-        return rest.sequential(Reason::LearnedConflicts);
+        return remaining.sequential(Reason::LearnedConflicts);
     }
-    let mut untried = Tried::default();
+    let mut skipped = Tried::default();
     if let (false, Some(reason)) = (progress.tried.contiguous, features.contiguous) {
-        // Without feedback an executor cannot remember that batches conflicted: it tries them only
-        // in large blocks, where there is most to gain.
+        // Without feedback an executor cannot remember that batches conflicted, so it tries them
+        // only in large blocks, where they gain most.
         let tries = match feedback {
             Some(feedback) => !features.learns || feedback.tries_contiguous(),
             None => features.transactions >= LARGE_BLOCK_TXS,
         };
         if tries {
-            let choice = rest.choice(Strategy::ContiguousBatches, reason);
+            let choice = remaining.choice(Strategy::ContiguousBatches, reason);
             return Choice { shortest: features.first_batch, ..choice };
         }
-        untried.contiguous = true;
+        skipped.contiguous = true;
     }
-    if may_predict(features, feedback, progress, rest) {
+    if may_predict(features, feedback, progress, remaining) {
         // Without feedback an executor cannot remember that predictions did not pay.
         if feedback.is_some_and(|it| !features.learns || it.tries_predictions()) {
-            return Choice { untried, ..speculative(progress, rest, Reason::Contended) };
+            return Choice { skipped, ..speculative(progress, remaining, Reason::Contended) };
         }
-        untried.predictions = true;
+        skipped.predictions = true;
     }
     let choice = match sequential {
-        Some(reason) => rest.sequential(reason),
-        None if rest.first > 0 && knows_chain() => {
-            rest.choice(Strategy::Sequential, Reason::LearnedConflicts)
+        Some(reason) => remaining.sequential(reason),
+        None if remaining.first > 0 && knows_chain() => {
+            remaining.choice(Strategy::Sequential, Reason::LearnedConflicts)
         }
-        None if features.setting.is_wide => speculative(progress, rest, Reason::SlowStorage),
-        None => speculative(progress, rest, Reason::Default),
+        None if features.setting.is_wide => speculative(progress, remaining, Reason::SlowStorage),
+        None => speculative(progress, remaining, Reason::Default),
     };
-    Choice { untried, ..choice }
+    Choice { skipped, ..choice }
 }
 
-/// Speculation, in trials as long as enough transactions are left. A trial of predicted
-/// dependencies spans several chains of them, if there are several.
-fn speculative(progress: &Progress, rest: Rest<'_>, reason: Reason) -> Choice {
-    let choice = rest.choice(Strategy::Speculative, reason);
-    let is_long = Trials::is_worthwhile(rest.left());
+/// Chooses speculation, in trials while enough transactions are left. A trial of predicted
+/// dependencies is long enough to span several chains.
+fn speculative(progress: &Progress, remaining: Remaining<'_>, reason: Reason) -> Choice {
+    let choice = remaining.choice(Strategy::Speculative, reason);
+    let is_long = Trials::is_worthwhile(remaining.count());
     let trial = progress.trials.length();
     let trial =
         if reason == Reason::Contended { trial.max(SHORTEST_PREDICTED_TRIAL) } else { trial };
-    rest.up_to(if is_long { trial } else { rest.left() }, choice)
+    remaining.up_to(if is_long { trial } else { remaining.count() }, choice)
 }
 
-/// Whether predicted dependencies may help: they have paid in this block, transactions of this block
-/// have conflicted, or predictions paid in the last block that tried them.
+/// Whether predicted dependencies may help: they have paid in this block, transactions of this
+/// block have conflicted, or predictions paid in the last block that tried them.
 fn may_predict(
     features: &Features,
     feedback: Option<&Feedback>,
     progress: &Progress,
-    rest: Rest<'_>,
+    remaining: Remaining<'_>,
 ) -> bool {
     let have_paid = features.learns && feedback.is_some_and(Feedback::predictions_have_paid);
-    let is_enough =
-        Trials::is_worthwhile(rest.left()) && !Features::are_cheap(features.mean_gas, 1);
-    let begins = is_enough && (have_paid || progress.is_contended);
-    let is_of_use = progress.predictions_pay || begins;
-    is_of_use && !progress.tried.predictions && features.may_batch()
+    let is_long_enough =
+        Trials::is_worthwhile(remaining.count()) && !Features::are_cheap(features.mean_gas, 1);
+    let begins = is_long_enough && (have_paid || progress.is_contended);
+    let is_promising = progress.predictions_pay || begins;
+    is_promising && !progress.tried.predictions && features.may_batch()
 }
 
 #[cfg(test)]
@@ -210,12 +214,12 @@ mod tests {
         Features::of(block, Payees::NONE, &config, setting)
     }
 
-    /// First choice for `block` by an executor that has executed no block yet.
+    /// The first choice for `block` of an executor that has executed no block yet.
     fn first(block: &Block, policy: Policy, setting: Setting) -> (Strategy, Reason) {
         let features = features(block, policy, setting);
         let progress = Progress::new(policy, true);
-        let rest = Rest { all: &block.transactions, first: 0 };
-        let choice = choose(&features, Some(&Feedback::default()), &progress, rest);
+        let remaining = Remaining { all: &block.transactions, first: 0 };
+        let choice = choose(&features, Some(&Feedback::default()), &progress, remaining);
         (choice.strategy, choice.reason)
     }
 
@@ -245,8 +249,8 @@ mod tests {
             (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::AccessList),
             (hundred(90_000), listed(ListUse::Compared), sequential, Reason::AccessList),
             (hundred(19_000), listed(ListUse::Read), sequential, Reason::TooLittleGas),
-            // Each transaction needs the fee that the previous one has paid, so every other batch
-            // conflicts.
+            // Each transaction reads the beneficiary's balance after the previous one, so batches
+            // conflict.
             (calls(300, 90_000, each), listed(ListUse::Compared), sequential, Reason::AccessList),
         ] {
             let found = auto(&block, setting);
@@ -276,9 +280,9 @@ mod tests {
         let many = Setting { workers: 16, ..TWO };
         let workers = |block: &Block, setting| {
             let features = features(block, Policy::Auto, setting);
-            let rest = Rest { all: &block.transactions, first: 0 };
+            let remaining = Remaining { all: &block.transactions, first: 0 };
             let progress = Progress::new(Policy::Auto, true);
-            choose(&features, Some(&Feedback::default()), &progress, rest).workers
+            choose(&features, Some(&Feedback::default()), &progress, remaining).workers
         };
         let listed = Setting { list: ListUse::Read, ..many };
         let compared = Setting { list: ListUse::Compared, ..many };
@@ -290,7 +294,7 @@ mod tests {
         assert_eq!((workers(&calls(300), compared), workers(&calls(300), wide)), (3, 16));
     }
 
-    /// Tries every strategy once, as each of them fails.
+    /// Every strategy fails, and each is tried once.
     #[test]
     fn what_does_not_hold_is_tried_once() {
         let block = calls(1_200, 90_000, |number| number);
@@ -301,14 +305,14 @@ mod tests {
         let mut at = 0;
         let mut path = Vec::new();
         while at < all {
-            let rest = Rest { all: &block.transactions, first: at };
-            let choice = choose(&features, Some(&feedback), &progress, rest);
+            let remaining = Remaining { all: &block.transactions, first: at };
+            let choice = choose(&features, Some(&feedback), &progress, remaining);
             path.push((choice.strategy, choice.reason, at));
             let sequential = choice.strategy == Strategy::Sequential;
             let next = if sequential { choice.end } else { at + 10 };
             let outcome =
                 SegmentOutcome { first: at, next, all, fell_back: true, has_failed: false };
-            let found = SegmentFindings { as_cheap: 0, is_contended: true };
+            let found = SegmentFindings { cheap_following: 0, is_contended: true };
             progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
         }
@@ -335,40 +339,40 @@ mod tests {
         let mut feedback = Feedback::default();
         let mut progress = Progress::new(Policy::Auto, true);
         let all = block.transactions.len();
-        let rest = |first| Rest { all: &block.transactions, first };
-        let trial = choose(&features, Some(&feedback), &progress, rest(0));
+        let remaining = |first| Remaining { all: &block.transactions, first };
+        let trial = choose(&features, Some(&feedback), &progress, remaining(0));
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
         let outcome =
             SegmentOutcome { first: 0, next: 128, all, fell_back: false, has_failed: false };
         for (is_contended, reason) in [(false, Reason::Default), (true, Reason::Contended)] {
-            let found = SegmentFindings { as_cheap: 0, is_contended };
+            let found = SegmentFindings { cheap_following: 0, is_contended };
             progress.learn(Policy::Auto, &trial, &outcome, found);
-            let next = choose(&features, Some(&feedback), &progress, rest(128));
+            let next = choose(&features, Some(&feedback), &progress, remaining(128));
             assert_eq!(
                 (next.strategy, next.reason, next.end),
                 (Strategy::Speculative, reason, 600)
             );
-            // Nothing is tried in the rest of a short block.
-            let short = choose(&features, Some(&feedback), &progress, rest(400));
+            // Predictions are not tried if few transactions remain.
+            let short = choose(&features, Some(&feedback), &progress, remaining(400));
             assert_eq!((short.strategy, short.reason), (Strategy::Speculative, Reason::Default));
         }
-        let choice = choose(&features, Some(&feedback), &progress, rest(128));
+        let choice = choose(&features, Some(&feedback), &progress, remaining(128));
         feedback.learn(&SegmentFeedback {
             block: &block,
             choice: &choice,
             outcome,
             least: 32,
             may_fall_back: true,
-            seen: &Default::default(),
+            long_runs: &Default::default(),
         });
         let progress = Progress::new(Policy::Auto, true);
-        let first = choose(&features, Some(&feedback), &progress, rest(0));
+        let first = choose(&features, Some(&feedback), &progress, remaining(0));
         let contended = (Strategy::Speculative, Reason::Contended);
         assert_eq!((first.strategy, first.reason, first.end), (contended.0, contended.1, 600));
-        // After a trial, they go on up to the end if they have paid.
+        // After a trial that has paid, predictions are used up to the end of the block.
         let short = (Strategy::Sequential, Reason::ShortTransactions);
         let aborted = (Strategy::Sequential, Reason::Aborts);
-        for (fell_back, as_cheap, expected) in
+        for (fell_back, cheap_following, expected) in
             [(false, 0, contended), (false, 50, short), (true, 0, aborted)]
         {
             let outcome = SegmentOutcome { first: 0, next: 400, all, fell_back, has_failed: false };
@@ -377,15 +381,15 @@ mod tests {
                 Policy::Auto,
                 &first,
                 &outcome,
-                SegmentFindings { as_cheap, is_contended: false },
+                SegmentFindings { cheap_following, is_contended: false },
             );
-            let next = choose(&features, Some(&feedback), &progress, rest(400));
+            let next = choose(&features, Some(&feedback), &progress, remaining(400));
             assert_eq!((next.strategy, next.reason), expected);
         }
     }
 
-    /// An executor whose threads do not outlive the block remembers nothing, and tries nothing that
-    /// may fail.
+    /// An executor whose threads do not outlive the block remembers nothing, so it does not try
+    /// strategies that may fail.
     #[test]
     fn what_is_not_remembered_is_not_tried() {
         let progress = Progress::new(Policy::Auto, true);
@@ -395,8 +399,8 @@ mod tests {
             (calls(300, 90_000, |_| 0), (Strategy::Speculative, Reason::Default)),
         ] {
             let features = features(&block, Policy::Auto, TWO);
-            let rest = Rest { all: &block.transactions, first: 0 };
-            let choice = choose(&features, None, &progress, rest);
+            let remaining = Remaining { all: &block.transactions, first: 0 };
+            let choice = choose(&features, None, &progress, remaining);
             assert_eq!((choice.strategy, choice.reason), expected);
         }
     }

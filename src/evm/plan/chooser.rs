@@ -1,11 +1,11 @@
 //! The planner's state for one block: its features, its progress, and its segments so far.
 
-use super::choice::{Choice, Rest};
+use super::choice::{Choice, Remaining};
 use super::choose::choose;
 use super::features::{Features, Setting};
 use super::feedback::{Feedback, SegmentFeedback};
-use super::longest::Seen;
-use super::partition::as_cheap;
+use super::longest::LongRuns;
+use super::partition::count_cheap_following;
 use super::progress::{Progress, SegmentFindings, SegmentOutcome, is_cheap, is_mostly_access};
 use super::strategy::{Segment, Strategy};
 use crate::config::Policy;
@@ -23,12 +23,12 @@ use core::ops::Range;
 pub(in crate::evm) struct StrategyChooser {
     pub(in crate::evm) features: Features,
     progress: Progress,
-    /// Segments so far. A segment without commits is left out.
+    /// Segments so far, without those that committed nothing.
     segments: Vec<Segment>,
-    /// Maximum number of workers that have run transactions together.
+    /// Maximum number of workers that have run a segment.
     workers: usize,
     totals: Totals,
-    /// Choice for the first segment, until that begins.
+    /// Choice for the first segment, until the segment begins.
     first: Option<Choice>,
     /// Whether the block has a store with room for the writes of its transactions.
     pub(in crate::evm) has_store: bool,
@@ -49,16 +49,16 @@ pub(in crate::evm) struct Totals {
 #[derive(Debug)]
 pub(in crate::evm) struct HasRun {
     pub(in crate::evm) segments: Vec<Segment>,
-    /// Maximum number of workers that have run transactions together.
+    /// Maximum number of workers that have run a segment.
     pub(in crate::evm) workers: usize,
-    /// Whether the caller has run all transactions sequentially.
+    /// Whether all transactions ran sequentially on the calling thread.
     pub(in crate::evm) is_sequential: bool,
 }
 
 impl StrategyChooser {
     pub(in crate::evm) fn new(features: Features) -> Self {
-        // On slow storage speculation never falls back to sequential: it fetches values for the
-        // others.
+        // On slow storage speculation never falls back to sequential, because speculative runs
+        // fetch values for later runs.
         let progress = Progress::new(features.policy, !features.setting.is_wide);
         let segments = Vec::new();
         Self {
@@ -89,20 +89,23 @@ impl StrategyChooser {
         block: &Block,
         first: usize,
     ) -> Choice {
-        let rest = Rest { all: &block.transactions, first };
+        let remaining = Remaining { all: &block.transactions, first };
         let choice = self.first.take();
-        choice.unwrap_or_else(|| choose(&self.features, feedback.as_deref(), &self.progress, rest))
+        choice.unwrap_or_else(|| {
+            choose(&self.features, feedback.as_deref(), &self.progress, remaining)
+        })
     }
 
     /// Returns how the block has run.
     pub(in crate::evm) fn end(self) -> HasRun {
         let is_sequential = |segment: &Segment| segment.strategy == Strategy::Sequential;
-        let would = !self.segments.is_empty() || self.features.sequential_reason().is_some();
-        let sequential = would && self.segments.iter().all(is_sequential);
-        HasRun { segments: self.segments, workers: self.workers, is_sequential: sequential }
+        // If no segment committed, the features decide.
+        let is_known = !self.segments.is_empty() || self.features.sequential_reason().is_some();
+        let is_sequential = is_known && self.segments.iter().all(is_sequential);
+        HasRun { segments: self.segments, workers: self.workers, is_sequential }
     }
 
-    /// Transactions that start ahead of their turn in a segment from `first` on.
+    /// Transactions of the segment from `first` on that start before their turn.
     pub(in crate::evm) fn longest(
         &self,
         feedback: Option<&mut Feedback>,
@@ -115,8 +118,8 @@ impl StrategyChooser {
     }
 
     /// Evaluates the transactions of `segment`, after which the block has these `totals`. On slow
-    /// storage no transactions count as cheap, as speculative runs fetch values for the others.
-    fn find(
+    /// storage no transaction counts as cheap: speculative runs fetch values for later runs.
+    fn evaluate(
         &mut self,
         block: &Block,
         segment: Range<usize>,
@@ -128,17 +131,17 @@ impl StrategyChooser {
         let Setting { workers, is_wide, .. } = self.features.setting;
         let aborts = totals.aborts.saturating_sub(before.aborts);
         let work = totals.work.minus(before.work);
-        // If it were shared, a sequential segment would run speculatively.
+        // The alternative to a sequential segment is speculation.
         let is_shared = matches!(strategy, Strategy::Speculative | Strategy::Sequential);
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
-        // A smaller sample is not conclusive.
-        let is_cheap = transactions >= MIN_MEASURED_TXS
-            && is_cheap(transactions, work, workers.min(MAX_CONFLICTING_WORKERS));
-        let is_access = work.all >= LONG_WORK_GAS && is_mostly_access(work, workers);
+        // Fewer transactions are not conclusive.
+        let is_cheap = transactions >= LEAST_RUN
+            && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
+        let is_access = work.units >= LONG_WORK && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         SegmentFindings {
-            as_cheap: if is_cheap { as_cheap(block, segment) } else { 0 },
+            cheap_following: if is_cheap { count_cheap_following(block, segment) } else { 0 },
             is_contended: aborts.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
         }
     }
@@ -155,12 +158,13 @@ impl StrategyChooser {
         block: &Block,
         choice: &Choice,
         outcome: SegmentOutcome,
-        mut seen: Seen,
+        mut long_runs: LongRuns,
         totals: Totals,
     ) {
-        let is_asked = self.features.decides() || matches!(self.features.policy, Policy::Forced(_));
-        let found = if is_asked {
-            self.find(block, outcome.first..outcome.next, choice.strategy, totals)
+        let is_needed =
+            self.features.has_choice() || matches!(self.features.policy, Policy::Forced(_));
+        let found = if is_needed {
+            self.evaluate(block, outcome.first..outcome.next, choice.strategy, totals)
         } else {
             SegmentFindings::default()
         };
@@ -170,7 +174,7 @@ impl StrategyChooser {
         }
         if let Some(feedback) = feedback.filter(|_| self.learns()) {
             if outcome.has_failed {
-                seen.began.clear();
+                long_runs.started_early.clear();
             }
             feedback.learn(&SegmentFeedback {
                 block,
@@ -178,12 +182,12 @@ impl StrategyChooser {
                 outcome,
                 least: Waste::on(choice.workers).commits as usize,
                 may_fall_back: !self.features.setting.is_wide,
-                seen: &seen,
+                long_runs: &long_runs,
             });
         }
-        let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
-        let first = place(outcome.first);
-        let end = place(outcome.next);
+        let to_u32 = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        let first = to_u32(outcome.first);
+        let end = to_u32(outcome.next);
         let Choice { strategy, reason, .. } = *choice;
         match self.segments.last_mut() {
             _ if first == end => {}
@@ -233,7 +237,7 @@ mod tests {
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
         let outcome =
             SegmentOutcome { first: 0, next: 128, all: 900, fell_back: false, has_failed: false };
-        chooser.learn(None, &block, &trial, outcome, Seen::default(), totals);
+        chooser.learn(None, &block, &trial, outcome, LongRuns::default(), totals);
         let Choice { strategy, reason, end, .. } = chooser.choose(None, &block, 128);
         (strategy, reason, end)
     }
@@ -241,7 +245,7 @@ mod tests {
     #[test]
     fn what_was_cheap_runs_in_order_as_far_as_others_look_like_it() {
         let totals = |each: u64| {
-            let work = Work { all: each * 128, accesses: 0 };
+            let work = Work { units: each * 128, accesses: 0 };
             Totals { work, ..Totals::default() }
         };
         let cheap = (Strategy::Sequential, Reason::ShortTransactions);
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!((strategy, reason, end), (cheap.0, cheap.1, 615));
         let shared = (Strategy::Speculative, Reason::Default, 900);
         assert_eq!(after_trial(totals(30_000)), shared);
-        // Speculative runs fetch values for the others.
+        // On slow storage, speculative runs fetch values for later runs.
         assert_eq!(after_trial(Totals { is_slow: true, ..totals(9_000) }), shared);
     }
 }

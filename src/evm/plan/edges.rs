@@ -1,7 +1,7 @@
 //! Predicted dependencies: for each transaction, the lower one that it waits for.
 //!
-//! Every source of a prediction ends here, as an edge of [`Chunks::dependencies`]. A wrong edge costs
-//! time, never a result.
+//! Every prediction becomes an edge of [`Chunks::dependencies`]. A wrong edge costs time, but never
+//! changes a result.
 //!
 //! [`Chunks::dependencies`]: crate::protocol::Chunks::dependencies
 
@@ -14,10 +14,10 @@ use crate::thresholds::MAX_CHAIN_FIFTHS;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// What the dependencies of a segment are predicted from, besides the senders.
+/// Source of the predicted dependencies of a segment, in addition to the senders.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) enum Prediction<'a> {
-    /// Nothing else: transactions of different senders seldom conflict.
+    /// No other source: transactions of different senders seldom conflict.
     Senders,
     /// The call (contract and first argument) and the payee of each transaction. Payments to these
     /// payees are blind credits.
@@ -26,9 +26,9 @@ pub(in crate::evm) enum Prediction<'a> {
     Known(&'a KnownDependencies),
 }
 
-/// Returns, for each transaction of `block` from `first` up to `end` that has a predicted dependency,
-/// that dependency: a lower transaction of the same range. A transaction for which `prediction` says
-/// nothing waits for the previous one of its sender.
+/// Returns the predicted dependencies of the transactions of `block` from `first` up to `end`, as
+/// pairs of a transaction and a lower one of the same range. A transaction for which `prediction`
+/// has no dependency waits for the previous one of its sender.
 pub(super) fn edges(
     block: &Block,
     prediction: Prediction<'_>,
@@ -43,8 +43,8 @@ pub(super) fn edges(
     let mut by_calls = by_calls.into_iter();
     let mut last = HashMap::with_capacity_and_hasher(transactions.len(), RandomState::default());
     let mut edges = Vec::new();
-    for (tx, of) in (first.0..).map(TxIndex).zip(transactions) {
-        let same_sender = last.insert(&of.caller, tx);
+    for (tx, env) in (first.0..).map(TxIndex).zip(transactions) {
+        let same_sender = last.insert(&env.caller, tx);
         let predicted = match prediction {
             Prediction::Senders => None,
             Prediction::Calls(_) => by_calls.next().flatten(),
@@ -55,23 +55,23 @@ pub(super) fn edges(
     edges
 }
 
-/// For each transaction, the highest lower one with the same sender, call or payee. Empty if most of
-/// the gas is on one chain of such pairs, for which all other workers would wait.
+/// Returns, for each transaction, the last lower one with the same sender, call or payee. Empty if
+/// one chain of such pairs has most of the gas, because all other workers would wait for it.
 fn by_calls(block: &Block, payees: &Payees, first: TxIndex, end: usize) -> Vec<Option<TxIndex>> {
     let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
     let hasher = RandomState::default();
-    // The last transaction with a key, and the gas of the longest chain that ends with it.
+    // The last transaction with each key, and the gas of the longest chain that ends with it.
     let mut last = HashMap::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
     let mut waits_for = Vec::with_capacity(transactions.len());
     let mut total = 0_u64;
     let mut longest = 0_u64;
-    for (tx, of) in (first.0..).map(TxIndex).zip(transactions) {
-        let keys = dependency_keys(of, payees, &hasher);
+    for (tx, env) in (first.0..).map(TxIndex).zip(transactions) {
+        let keys = dependency_keys(env, payees, &hasher);
         let before = keys.iter().flatten().filter_map(|key| last.get(key).copied());
         let (on, chain) = before.fold((None, 0), |(on, chain), (lower, gas): (TxIndex, u64)| {
             (on.max(Some(lower)), chain.max(gas))
         });
-        let weight = probable_gas(block, of);
+        let weight = probable_gas(block, env);
         let chain = chain.saturating_add(weight);
         total = total.saturating_add(weight);
         longest = longest.max(chain);
@@ -121,7 +121,7 @@ mod tests {
         Block { transactions: transactions.into_iter().collect(), ..Block::default() }
     }
 
-    /// Each source of a prediction, and the edges that it gives.
+    /// The edges from each source of predictions.
     #[test]
     fn each_transaction_waits_for_at_most_one() {
         // The fourth one pays the sender of the first, and has the sender of the second.

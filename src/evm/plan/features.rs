@@ -1,10 +1,10 @@
-//! Information about a block, its executor and its caller before anything runs.
+//! Features of a block, its executor and its caller before any transaction runs.
 
 use super::choice::Choice;
 use super::known::KnownDependencies;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
-use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
+use super::tx::{looks_independent, mean_gas, probable_gas, starts_disjoint, weigh};
 use crate::config::Config;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
@@ -34,7 +34,7 @@ pub(in crate::evm) struct Setting {
     /// Whether transactions of a private batch can share a journal.
     pub(in crate::evm) shares_journals: bool,
     pub(in crate::evm) list: ListUse,
-    /// Whether a pool provides the transactions, round by round, so that they are not known yet.
+    /// Whether a pool provides the transactions round by round, so that most are not known yet.
     pub(in crate::evm) is_pool: bool,
 }
 
@@ -49,13 +49,13 @@ pub(in crate::evm) struct Features {
     /// Probable gas, in total and per transaction.
     pub(in crate::evm) gas: u64,
     pub(in crate::evm) mean_gas: u64,
-    /// Whether one sender has most of the gas.
+    /// Whether one sender has most of the probable gas.
     pub(in crate::evm) has_one_sender: bool,
-    /// Dependencies in the declared accesses, until the execution of the block takes them.
+    /// Dependencies by the declared accesses, until the execution of the block takes them.
     pub(in crate::evm) declared: Option<Box<KnownDependencies>>,
-    /// Whether one chain of them has most of the gas.
+    /// Whether one chain of declared dependencies has most of the probable gas.
     pub(in crate::evm) is_declared_chain: bool,
-    /// Length of a first contiguous batch.
+    /// Number of transactions of each first contiguous batch.
     pub(in crate::evm) first_batch: usize,
     /// Reason to expect that contiguous batches do not conflict, if there is one.
     pub(in crate::evm) contiguous: Option<Reason>,
@@ -84,7 +84,7 @@ impl Features {
             first_batch: 0,
             contiguous: None,
         };
-        if !features.decides() || setting.is_pool {
+        if !features.has_choice() || setting.is_pool {
             return features;
         }
         let weight = |tx| (tx, probable_gas(block, tx));
@@ -93,7 +93,7 @@ impl Features {
         let (gas, leader) = weigh(weights);
         features.gas = u64::try_from(gas).unwrap_or(u64::MAX);
         features.has_one_sender = leader.is_some();
-        // With a list to read or compare, nothing waits for what is declared.
+        // With a list to read or compare, transactions do not wait for declared dependencies.
         let is_unlisted = matches!(setting.list, ListUse::Nothing);
         let declared = is_unlisted.then(|| KnownDependencies::declared(block)).flatten();
         features.declared = declared.map(Box::new);
@@ -106,16 +106,16 @@ impl Features {
     }
 
     /// Whether there is a choice of strategy.
-    pub(super) const fn decides(&self) -> bool {
+    pub(super) const fn has_choice(&self) -> bool {
         matches!(self.policy, Policy::Auto) && self.setting.workers > 1
     }
 
-    /// Whether private batches may be tried without a list. Not on slow storage:
-    /// there are more workers than cores, and a worker that waits for another blocks no core.
+    /// Whether private batches may be tried without a list. Not on slow storage: with more workers
+    /// than cores, a worker that waits for another blocks no core.
     pub(super) const fn may_batch(&self) -> bool {
         let Setting { is_wide, shares_journals, is_pool, list, .. } = self.setting;
         let is_listed = !matches!(list, ListUse::Nothing);
-        self.decides() && !is_wide && shares_journals && !is_pool && !is_listed
+        self.has_choice() && !is_wide && shares_journals && !is_pool && !is_listed
     }
 
     fn contiguous_reason(&self, block: &Block, payees: &Payees) -> Option<Reason> {
@@ -124,8 +124,8 @@ impl Features {
         let least = MIN_BATCHES_PER_WORKER * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
-            LARGE_BLOCK_TXS.. => {
-                begins_apart(transactions, payees, first).then_some(Reason::DisjointStart)
+            LARGE.. => {
+                starts_disjoint(transactions, payees, first).then_some(Reason::DisjointStart)
             }
             short if short < least => None,
             _ => looks_independent(transactions, payees).then_some(Reason::Independent),
@@ -138,42 +138,42 @@ impl Features {
         may && self.setting.list == ListUse::Read && self.sequential_reason().is_none()
     }
 
-    /// Reason for running all transactions outside private batches sequentially, if there is one.
+    /// Reason to run all transactions outside private batches sequentially, if there is one.
     pub(in crate::evm) fn sequential_reason(&self) -> Option<Reason> {
         match self.policy {
             Policy::Sequential => Some(Reason::Policy),
             Policy::Auto if self.setting.workers < 2 => Some(Reason::OneWorker),
-            Policy::Auto => self.is_serial(),
+            Policy::Auto => self.reason_not_to_share(),
             _ => None,
         }
     }
 
     /// Whether the policy forces batches and sequential segments to alternate.
-    const fn takes_turns(&self) -> bool {
+    const fn alternates(&self) -> bool {
         matches!(self.policy, Policy::Forced(Forced::ContiguousBatches))
     }
 
-    /// Whether the bundle is built while transactions run as in `choice`; `None` leaves that
-    /// unchanged.
-    pub(in crate::evm) fn makes_bundle(&self, choice: &Choice) -> Option<bool> {
+    /// Whether the bundle is built while the transactions of `choice` run; `None` continues as
+    /// before.
+    pub(in crate::evm) fn builds_bundle(&self, choice: &Choice) -> Option<bool> {
         match choice.strategy {
-            _ if self.takes_turns() => self.folds_meanwhile().then_some(true),
+            _ if self.alternates() => self.folds_concurrently().then_some(true),
             Strategy::ContiguousBatches | Strategy::AccessList => {
-                self.folds_meanwhile().then_some(true)
+                self.folds_concurrently().then_some(true)
             }
-            Strategy::Sequential if !choice.is_rest => None,
+            Strategy::Sequential if !choice.runs_to_end => None,
             Strategy::Speculative => Some(false),
             // Transactions outside batches will run sequentially.
             Strategy::Sequential => Some(self.has_bundle_thread()),
         }
     }
 
-    /// Whether transactions that run as in `choice`, or after it, need a store.
+    /// Whether the transactions of `choice`, or later transactions, need a store.
     pub(in crate::evm) fn needs_store(&self, choice: &Choice) -> bool {
         match choice.strategy {
-            Strategy::ContiguousBatches | Strategy::AccessList => self.takes_turns(),
+            Strategy::ContiguousBatches | Strategy::AccessList => self.alternates(),
             Strategy::Sequential => {
-                choice.is_rest
+                choice.runs_to_end
                     || (self.policy == Policy::Forced(Forced::AccessList) && !self.reads_list())
             }
             Strategy::Speculative => true,
@@ -186,25 +186,25 @@ impl Features {
     }
 
     /// Whether a worker also folds the changes of contiguous batches.
-    const fn folds_meanwhile(&self) -> bool {
-        self.setting.workers <= MAX_CONCURRENT_FOLD_WORKERS
+    const fn folds_concurrently(&self) -> bool {
+        self.setting.workers <= FOLDS_MEANWHILE
     }
 
-    /// Whether this number of `transactions`, with this total `gas`, is not worth a second worker.
+    /// Whether `transactions` transactions with this total `gas` are not worth a second worker.
     pub(super) const fn are_cheap(gas: u64, transactions: usize) -> bool {
         gas < SHORT_TX_GAS_LIMIT.saturating_mul(transactions as u64)
     }
 
-    /// Reason why sharing the transactions cannot pay, if there is one.
-    fn is_serial(&self) -> Option<Reason> {
+    /// Reason why running the transactions on several workers cannot pay, if there is one.
+    fn reason_not_to_share(&self) -> Option<Reason> {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
-            ListUse::Read => return (self.gas < MIN_PARALLEL_GAS).then_some(Reason::TooLittleGas),
-            // On slow storage, speculative runs fetch values for the others.
+            ListUse::Read => return (self.gas < LEAST_GAS).then_some(Reason::TooLittleGas),
+            // On slow storage, speculative runs fetch values for later runs.
             _ if is_wide => return None,
-            // Each transaction needs the fees that earlier ones have paid to the beneficiary: its
-            // balance is compared.
+            // The beneficiary's balance is compared after each transaction, so each depends on the
+            // fees of the earlier ones.
             ListUse::Compared => return Some(Reason::AccessList),
             ListUse::Nothing => {}
         }
@@ -228,7 +228,7 @@ mod tests {
     use revm::context::TxEnv;
     use std::num::NonZeroU16;
 
-    /// Reason to run calls of these senders, with this gas, sequentially, if there is one.
+    /// Reason to run transactions of these senders and gas limits sequentially, if there is one.
     fn sequential(
         gas_by_sender: &[(u8, u64)],
         workers: usize,
@@ -246,7 +246,7 @@ mod tests {
                 transactions.iter().cloned().cycle().take(MIN_BUNDLE_THREAD_TXS).collect();
             transactions = cycle;
         }
-        features(Block { transactions, ..Block::default() }, workers).is_serial()
+        features(Block { transactions, ..Block::default() }, workers).reason_not_to_share()
     }
 
     fn features(block: Block, workers: usize) -> Features {
@@ -277,10 +277,10 @@ mod tests {
     fn a_block_of_little_gas_is_serial() {
         assert_eq!(sequential(&[(1, 21_000), (2, 21_000)], 2, false), Some(Reason::TooLittleGas));
         assert_eq!(sequential(&[], 2, false), Some(Reason::TooLittleGas));
-        // Ninety payments take little gas, whatever their gas limits.
+        // Ninety payments use little gas, whatever their gas limits.
         let wallet = TxEnv { gas_limit: 250_000, ..TxEnv::default() };
         let block = Block { transactions: vec![wallet; 90], ..Block::default() };
-        assert_eq!(features(block, 2).is_serial(), Some(Reason::TooLittleGas));
+        assert_eq!(features(block, 2).reason_not_to_share(), Some(Reason::TooLittleGas));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Memory of earlier blocks, bounded in size. Queries do not change it: it learns only at the end
 //! of a segment, from the segment's outcome.
 //!
-//! Its contents depend on schedules; results do not.
+//! Its contents depend on thread schedules; results do not depend on its contents.
 
 use super::backoff::Backoff;
 use super::calls::Calls;
 use super::choice::Choice;
-use super::longest::{Longest, Seen};
+use super::longest::{LongRuns, Longest};
 use super::progress::SegmentOutcome;
 use super::strategy::{Reason, Strategy};
 use crate::evm::exec::input::Block;
@@ -33,12 +33,13 @@ pub(in crate::evm) struct SegmentFeedback<'a> {
     pub(in crate::evm) least: usize,
     /// Whether speculation may fall back to sequential.
     pub(in crate::evm) may_fall_back: bool,
-    pub(in crate::evm) seen: &'a Seen,
+    /// Observations of long transactions.
+    pub(in crate::evm) long_runs: &'a LongRuns,
 }
 
 impl Feedback {
     pub(super) const fn tries_predictions(&self) -> bool {
-        self.predictions.tries()
+        self.predictions.is_due()
     }
 
     /// Whether predicted dependencies paid in the last block that tried them.
@@ -47,16 +48,16 @@ impl Feedback {
     }
 
     pub(super) const fn tries_contiguous(&self) -> bool {
-        self.contiguous.tries()
+        self.contiguous.is_due()
     }
 
     /// Learns from a segment.
-    pub(in crate::evm) fn learn(&mut self, lesson: &SegmentFeedback<'_>) {
-        let SegmentFeedback { block, choice, outcome, least, may_fall_back, seen } = *lesson;
-        if choice.untried.predictions {
+    pub(in crate::evm) fn learn(&mut self, segment: &SegmentFeedback<'_>) {
+        let SegmentFeedback { block, choice, outcome, least, may_fall_back, long_runs } = *segment;
+        if choice.skipped.predictions {
             self.predictions.skip();
         }
-        if choice.untried.contiguous {
+        if choice.skipped.contiguous {
             self.contiguous.skip();
         }
         let committed = outcome.next - outcome.first;
@@ -64,8 +65,8 @@ impl Feedback {
             Strategy::Speculative if choice.predicts() && !outcome.has_failed => {
                 self.predictions.learn(!outcome.fell_back);
             }
-            // Each worker has started a batch, which may have been aborted. An error that ends the
-            // block says nothing about batches.
+            // Batches have paid if as many transactions committed as the first batch of each worker
+            // has. An error that ends the block says nothing about batches.
             Strategy::ContiguousBatches if !outcome.has_failed => {
                 self.contiguous.learn(committed >= choice.workers * choice.shortest);
             }
@@ -76,24 +77,24 @@ impl Feedback {
         }
         let of = |end: usize| block.transactions.get(outcome.first..end).unwrap_or_default();
         if choice.reason == Reason::LearnedConflicts {
-            self.calls.believe(of(choice.end));
+            self.calls.record_sequential(of(choice.end));
         }
         let is_speculative = choice.strategy == Strategy::Speculative;
-        // With fewer commits, speculation never falls back, whatever the transactions are.
-        let tells = !outcome.has_failed && committed >= least;
-        if is_speculative && tells {
+        // With fewer commits speculation never falls back, so the outcome says nothing.
+        let is_conclusive = !outcome.has_failed && committed >= least;
+        if is_speculative && is_conclusive {
             self.calls.learn(of(outcome.next), outcome.fell_back);
         }
         // Private batches, and segments that are sequential from the start, say nothing about long
         // calls.
-        if is_speculative || (choice.strategy == Strategy::Sequential && !choice.is_rest) {
-            self.longest.learn(block, outcome.next, is_speculative, seen);
+        if is_speculative || (choice.strategy == Strategy::Sequential && !choice.runs_to_end) {
+            self.longest.learn(block, outcome.next, is_speculative, long_runs);
         }
     }
 
     /// For tests: records that speculation on `transactions` fell back to sequential.
     #[cfg(test)]
-    pub(in crate::evm) fn give_up(&mut self, transactions: &[revm::context::TxEnv]) {
+    pub(in crate::evm) fn learn_fallback(&mut self, transactions: &[revm::context::TxEnv]) {
         self.calls.learn(transactions, true);
     }
 }
@@ -111,8 +112,8 @@ mod tests {
             end: 5_000,
             workers: 8,
             shortest: 64,
-            is_rest: false,
-            untried: Tried::default(),
+            runs_to_end: false,
+            skipped: Tried::default(),
         };
         let tries = |next, has_failed| {
             let mut feedback = Feedback::default();
@@ -122,7 +123,7 @@ mod tests {
                 outcome: SegmentOutcome { first: 0, next, all: 5_000, fell_back: true, has_failed },
                 least: 32,
                 may_fall_back: true,
-                seen: &Seen::default(),
+                long_runs: &LongRuns::default(),
             });
             feedback.tries_contiguous()
         };

@@ -1,5 +1,5 @@
-//! Dependencies that are known before execution: from the transactions' declared accesses, or from
-//! an untrusted access list. A wrong list makes some transactions wait or run again needlessly;
+//! Dependencies that are known before execution, from the transactions' declared accesses or from
+//! an untrusted access list. Because of a wrong list some transactions wait or retry needlessly;
 //! each run is validated as without a list.
 
 use super::tx::probable_gas;
@@ -15,35 +15,35 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::vec;
 
-/// A transaction, and a lower one that it depends on.
+/// Indices of a transaction, and of a lower one that it depends on.
 type Edge = (u32, u32);
 
-/// Where the dependencies come from.
+/// Source of known dependencies.
 #[derive(Debug)]
 enum Source {
     /// The dependencies in an access list, sorted.
     List(Peekable<vec::IntoIter<Edge>>),
-    /// The last transaction so far that may change each declared place. A transaction that declares
-    /// the place reads or changes what that one leaves.
+    /// The last transaction so far that may change each declared location. A later transaction that
+    /// declares the location depends on it.
     Declared(HashMap<DeclaredLocation, u32, RandomState>),
 }
 
 /// For each transaction of a block, the lower transaction that it waits for.
 #[derive(Debug)]
 pub(in crate::evm) struct KnownDependencies {
-    waits_for: Vec<Option<Lower>>,
-    /// Predicted completion time of each transaction, as gas, with all these waits and enough
+    waits_for: Vec<Option<Dependencies>>,
+    /// Predicted completion time of each transaction, in gas, given these dependencies and enough
     /// workers.
-    done: Vec<u64>,
+    completion_gas: Vec<u64>,
     source: Source,
 }
 
-/// Two of the lower transactions that a transaction depends on, which may be the same.
+/// Two of a transaction's dependencies, which may be the same.
 #[derive(Clone, Copy, Debug)]
-struct Lower {
-    /// The one that is predicted to complete last.
+struct Dependencies {
+    /// The dependency that is predicted to complete last.
     last: TxIndex,
-    /// The one with the highest index: once the other one is committed, wait for this one.
+    /// The dependency with the highest index, to wait for once `last` is committed.
     highest: TxIndex,
 }
 
@@ -71,7 +71,7 @@ impl KnownDependencies {
     }
 
     fn read(block: &Block, source: Source) -> Self {
-        let mut known = Self { waits_for: Vec::new(), done: Vec::new(), source };
+        let mut known = Self { waits_for: Vec::new(), completion_gas: Vec::new(), source };
         known.extend(block);
         known
     }
@@ -92,28 +92,27 @@ impl KnownDependencies {
         Some(edges.into_iter().peekable())
     }
 
-    /// Adds the new transactions of `block`. Each waits for the one of its dependencies that
-    /// completes last.
+    /// Adds the new transactions of `block`. Each waits for the dependency that completes last.
     pub(in crate::evm) fn extend(&mut self, block: &Block) {
-        let known = self.done.len();
-        for (place, tx) in (0..).zip(&block.transactions).skip(known) {
+        let known = self.completion_gas.len();
+        for (index, tx) in (0..).zip(&block.transactions).skip(known) {
             let mut last = None;
             let mut highest = 0;
             let mut depends_on = |lower: u32| {
-                let time = self.done.get(lower as usize).copied().unwrap_or_default();
+                let time = self.completion_gas.get(lower as usize).copied().unwrap_or_default();
                 last = last.max(Some((time, lower)));
                 highest = highest.max(lower);
             };
             match &mut self.source {
                 Source::List(list) => {
-                    while let Some((_, lower)) = list.next_if(|(writer, _)| *writer == place) {
+                    while let Some((_, lower)) = list.next_if(|(writer, _)| *writer == index) {
                         depends_on(lower);
                     }
                 }
                 Source::Declared(changed) => {
                     for (declared, may_change) in Declaration::of(tx).places() {
                         let lower = match may_change {
-                            true => changed.insert(declared, place),
+                            true => changed.insert(declared, index),
                             false if mutant!(DeclaredReadsUnordered) => None,
                             false => changed.get(&declared).copied(),
                         };
@@ -123,9 +122,9 @@ impl KnownDependencies {
                     }
                 }
             }
-            let begins = last.map_or(0, |(time, _)| time);
-            self.done.push(begins.saturating_add(probable_gas(block, tx)));
-            let lower = |(_, last)| Lower { last: TxIndex(last), highest: TxIndex(highest) };
+            let start = last.map_or(0, |(time, _)| time);
+            self.completion_gas.push(start.saturating_add(probable_gas(block, tx)));
+            let lower = |(_, last)| Dependencies { last: TxIndex(last), highest: TxIndex(highest) };
             self.waits_for.push(last.map(lower));
         }
     }
@@ -133,32 +132,32 @@ impl KnownDependencies {
     /// Whether one chain of transactions that wait for each other has most of `gas`, the probable
     /// gas of the block.
     pub(super) fn is_chain(&self, gas: u64) -> bool {
-        let longest = self.done.iter().max().copied().unwrap_or_default();
-        longest > gas / 5 * MAX_CHAIN_FIFTHS
+        let longest = self.completion_gas.iter().max().copied().unwrap_or_default();
+        longest > gas / 5 * MOST_OF_FIVE
     }
 
-    /// The lower transaction that `tx` waits for, if everything below `first` is committed.
+    /// The lower transaction that `tx` waits for while everything below `first` is committed.
     pub(super) fn waits_for(&self, tx: TxIndex, first: TxIndex) -> Option<TxIndex> {
-        let Lower { last, highest } = (*self.waits_for.get(tx.position())?)?;
+        let Dependencies { last, highest } = (*self.waits_for.get(tx.position())?)?;
         [last, highest].into_iter().find(|on| *on >= first)
     }
 }
 
-/// Collects which transactions write a location that a lower one has written, according to a list.
+/// Collects, from a list, the transactions that write a location that a lower one has written.
 struct Writers {
     edges: Vec<Edge>,
-    /// Maximum number of changes still to be read: an untrusted list may have any length.
-    left: usize,
+    /// Maximum number of changes still to read: an untrusted list may have any length.
+    budget: usize,
     /// Access list index of the first transaction.
     first: u64,
 }
 
 impl Writers {
     fn new(block: &Block, first: u64) -> Self {
-        // Every change of a correct list costs at least this much gas. So a correct list is read
+        // Every change of a correct list costs at least `ITEM_COST` gas. So a correct list is read
         // completely, and a list of any length is read in bounded time.
         let most = block.env.gas_limit / ITEM_COST as u64;
-        Self { edges: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
+        Self { edges: Vec::new(), budget: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
     /// Adds the locations of `account` that are written more than once. Blind credits cause no
@@ -167,7 +166,7 @@ impl Writers {
         for slot in &account.storage_changes {
             self.add(slot.changes.iter().map(|it| it.block_access_index));
         }
-        // A payment to a contract depends on its balance only if code reads that.
+        // A payment to a contract depends on its balance only if code reads the balance.
         let is_contract = !account.storage_changes.is_empty() || !account.storage_reads.is_empty();
         if !is_receiver && !is_contract {
             self.add(account.balance_changes.iter().map(|it| it.block_access_index));
@@ -178,12 +177,12 @@ impl Writers {
 
     /// Adds one location, written at these indices.
     fn add(&mut self, indices: impl ExactSizeIterator<Item = BlockAccessIndex>) {
-        let count = indices.len().min(self.left);
-        self.left -= count;
-        let place =
+        let count = indices.len().min(self.budget);
+        self.budget -= count;
+        let tx_index =
             |index: BlockAccessIndex| u32::try_from(index.get().checked_sub(self.first)?).ok();
         let mut last = None;
-        for writer in indices.take(count).filter_map(place) {
+        for writer in indices.take(count).filter_map(tx_index) {
             let lower = last.replace(writer).filter(|last| *last < writer);
             self.edges.extend(lower.map(|lower| (writer, lower)));
         }
@@ -201,8 +200,8 @@ mod tests {
     use revm::context::TxEnv;
     use std::sync::Arc;
 
-    /// A block of transactions with these gas limits, and the hint that each of `slots` is written
-    /// at these indices.
+    /// A block of transactions with these gas limits, and a hint that lists, for each slot, the
+    /// indices that write it.
     fn block(gas: &[u64], slots: &[&[u64]]) -> Block {
         let call = |gas: &u64| TxEnv { gas_limit: *gas, data: vec![7].into(), ..TxEnv::default() };
         let change = |index: &u64| StorageChange::new(BlockAccessIndex::new(*index), U256::ONE);
@@ -232,8 +231,8 @@ mod tests {
         let known = KnownDependencies::of(&block(&gas, &[&[1, 4]]), core::iter::empty(), 1);
         let from = |first| known.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
         assert_eq!((from(0), from(1)), (Some(TxIndex(0)), None));
-        // The fourth one waits for the first, which completes last, and once that is committed, for
-        // the third.
+        // The fourth transaction waits for the first, which completes last, and once the first is
+        // committed, for the third.
         let known =
             KnownDependencies::of(&block(&gas, &[&[1, 4], &[3, 4]]), core::iter::empty(), 1);
         let from = |first| known.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
@@ -293,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_transaction_waits_for_a_lower_one_that_may_change_what_it_declares() {
-        // Each may change its first slot and reads its second one.
+        // Each call may change its first slot and reads its second one.
         let call = |(sender, [writes, reads]): (u64, [u8; 2])| {
             let caller = Address::left_padding_from(&(1_000 + sender).to_be_bytes());
             let item = |address, slots: &[u8]| AccessListItem {
@@ -312,7 +311,7 @@ mod tests {
         };
         // Nothing orders transactions that only read.
         assert_eq!(of(&[[1, 9], [2, 9], [1, 9], [9, 8]]), [None, None, Some(0), None]);
-        // The fourth one depends on both writers, of which the second one completes last.
+        // The fourth transaction depends on both writers, of which the second completes last.
         assert_eq!(of(&[[1, 9], [2, 1], [3, 9], [2, 1]]), [None, Some(0), None, Some(1)]);
         let one_sender = [(7, [1, 9]), (7, [2, 9])].map(call).into();
         let rules = ChainRules { declared_accesses: true, ..ChainRules::default() };

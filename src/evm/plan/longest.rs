@@ -1,6 +1,6 @@
-//! Prediction of transactions that take much longer than others. They start ahead of their turn, so
-//! that no worker has to wait for one of them at the end of the block. They are recognized from
-//! earlier blocks, or by a very large gas limit.
+//! Predicts transactions that take much longer than others. They start before their turn, so that
+//! no worker has to wait for one of them at the end of the block. They are recognized from earlier
+//! blocks, or by a very large gas limit.
 
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::ids::TxIndex;
@@ -11,13 +11,13 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// Observations of a segment about long transactions.
+/// Long transactions of a segment, predicted and observed.
 #[derive(Clone, Debug, Default)]
-pub(in crate::evm) struct Seen {
-    /// Transactions that took long, with their work.
+pub(in crate::evm) struct LongRuns {
+    /// Transactions that took long, with their work in units: see `Work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
-    /// Transactions that started ahead of their turn, with the number of their runs.
-    pub(in crate::evm) began: Vec<(TxIndex, u32)>,
+    /// Transactions that started before their turn, with the number of their runs.
+    pub(in crate::evm) started_early: Vec<(TxIndex, u32)>,
 }
 
 /// The called contract and function selector.
@@ -30,16 +30,16 @@ fn function(tx: &TxEnv) -> Option<Function> {
 #[derive(Clone, Copy, Debug)]
 struct LongCall {
     function: Function,
-    /// Work of its last long run; zero if the last run was short.
+    /// Work of the function's last run, if it was long; otherwise zero.
     work: u64,
-    /// The segment, by number, up to which it waits for its turn.
+    /// Number of the segment up to which calls wait for their turn.
     waits_until: u64,
 }
 
 /// Memory of functions that take long, bounded in size.
 #[derive(Debug, Default)]
 pub(super) struct Longest {
-    /// Indexed by hash; empty until there is something to remember.
+    /// Indexed by hash; empty until a function is remembered.
     known: Vec<Option<LongCall>>,
     hasher: RandomState,
     /// Number of segments so far.
@@ -47,15 +47,15 @@ pub(super) struct Longest {
 }
 
 impl Longest {
-    /// Transactions in `range` predicted to run long, to be dispatched first.
+    /// Returns the transactions in `range` that are predicted to run long, to be scheduled first.
     pub(super) fn of(&self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
         let transactions = block.transactions.get(range.clone()).unwrap_or_default();
         let indices = range.filter_map(|tx| u32::try_from(tx).ok()).map(TxIndex);
-        let long = indices.zip(transactions).filter(|(_, tx)| self.goes_first(block, tx));
+        let long = indices.zip(transactions).filter(|(_, tx)| self.starts_early(block, tx));
         long.map(|(tx, _)| tx).collect()
     }
 
-    fn goes_first(&self, block: &Block, tx: &TxEnv) -> bool {
+    fn starts_early(&self, block: &Block, tx: &TxEnv) -> bool {
         let Some(function) = function(tx) else { return false };
         match self.known.get(self.index(&function)) {
             Some(Some(known)) if known.function == function => {
@@ -67,24 +67,29 @@ impl Longest {
 
     /// Learns from a segment: the work of long transactions below `frontier`, and the runs of
     /// transactions that started first. `is_new`: this is the first report of the segment.
-    pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
-        let Seen { long, began } = seen;
+    pub(super) fn learn(
+        &mut self,
+        block: &Block,
+        frontier: usize,
+        is_new: bool,
+        long_runs: &LongRuns,
+    ) {
+        let LongRuns { long, started_early } = long_runs;
         self.segments += u64::from(is_new);
         let waits_until = self.segments + LONGEST_BACKOFF as u64;
-        for (tx, runs) in began {
+        for (tx, runs) in started_early {
             let is_committed = tx.position() < frontier;
-            let was_discarded = *runs > u32::from(is_committed);
-            // The prediction was wrong: its work is less than its gas limit or its last run
-            // suggested.
+            let was_aborted = *runs > u32::from(is_committed);
+            // The prediction by the gas limit or by the last run was wrong.
             let is_short = is_committed && long.binary_search_by_key(tx, |(tx, _)| *tx).is_err();
-            if !was_discarded && !is_short {
+            if !was_aborted && !is_short {
                 continue;
             }
             let Some(known) = self.entry(block, *tx) else { continue };
             known.work = if is_short { 0 } else { known.work };
-            known.waits_until = if was_discarded { waits_until } else { known.waits_until };
+            known.waits_until = if was_aborted { waits_until } else { known.waits_until };
         }
-        // A function that takes long only occasionally starts first as well.
+        // A function that only occasionally takes long also starts early.
         for (tx, work) in long {
             if let Some(known) = self.entry(block, *tx) {
                 known.work = *work;
@@ -99,11 +104,11 @@ impl Longest {
             self.known = vec![None; MAX_KNOWN_FUNCTIONS];
         }
         let index = self.index(&function);
-        let place = self.known.get_mut(index)?;
-        if place.is_none_or(|known| known.function != function) {
-            *place = None;
+        let entry = self.known.get_mut(index)?;
+        if entry.is_none_or(|known| known.function != function) {
+            *entry = None;
         }
-        Some(place.get_or_insert(LongCall { function, work: 0, waits_until: 0 }))
+        Some(entry.get_or_insert(LongCall { function, work: 0, waits_until: 0 }))
     }
 
     fn index(&self, function: &Function) -> usize {
@@ -141,16 +146,16 @@ mod tests {
         longest.of(block, 0..10)
     }
 
-    /// Learns a segment with these long transactions and these that started first.
+    /// Learns from a segment with these transactions that ran long and that started early.
     fn learn(
         longest: &mut Longest,
         block: &Block,
         frontier: TxIndex,
         long: &[(TxIndex, u64)],
-        began: &[(TxIndex, u32)],
+        started_early: &[(TxIndex, u32)],
     ) {
-        let seen = Seen { long: long.to_vec(), began: began.to_vec() };
-        longest.learn(block, frontier.position(), true, &seen);
+        let long_runs = LongRuns { long: long.to_vec(), started_early: started_early.to_vec() };
+        longest.learn(block, frontier.position(), true, &long_runs);
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
         assert_eq!(first(&longest, &block), [LAST]);
         assert_eq!(longest.of(&block, 0..9), [], "not one of these");
         assert_eq!(longest.of(&block, 8..10), [LAST], "half of them");
-        // It ran once, but not for long.
+        // The transaction ran once, but not for long.
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);
     }
@@ -173,8 +178,8 @@ mod tests {
         let block = block(1, 400_000);
         learn(&mut longest, &block, END, &[(LAST, LONG_WORK_GAS)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
-        // It ran twice; or it ran, and speculation fell back before its turn.
-        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK_GAS)][..], 2), (LAST, &[], 1)] {
+        // The transaction ran twice; or it ran, and speculation fell back before its turn.
+        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
             for _ in 0..LONGEST_BACKOFF {
                 assert_eq!(first(&longest, &block), []);
@@ -197,8 +202,8 @@ mod tests {
         learn(&mut longest, &block, TxIndex(40), &long, &[]);
         assert_eq!(longest.of(&block, 0..40), calls);
         // All but one were short.
-        let began: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
-        learn(&mut longest, &block, TxIndex(40), &long[3..4], &began);
+        let started_early: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
+        learn(&mut longest, &block, TxIndex(40), &long[3..4], &started_early);
         assert_eq!(longest.of(&block, 0..40), calls);
         // One was aborted.
         learn(&mut longest, &block, TxIndex(40), &long, &[(calls[3], 2)]);

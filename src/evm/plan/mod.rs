@@ -1,10 +1,10 @@
-//! Planning: decides how a block runs. Nothing here runs a transaction or starts a thread, and no
+//! The planner: decides how a block runs. It runs no transaction and starts no thread, and no
 //! result depends on it.
 //!
 //! [`choose`](choose::choose) returns the [`Strategy`] of the next transactions, with a reason,
 //! from the features of the block before it runs ([`features`]), its execution so far
-//! ([`progress`]) and the execution of earlier blocks ([`feedback`]). [`partition`] cuts the
-//! transactions up for each strategy, and [`edges`] predicts which transactions wait for others.
+//! ([`progress`]) and the execution of earlier blocks ([`feedback`]). [`partition`] divides the
+//! transactions among workers, and [`edges`] predicts which transactions wait for others.
 //! All thresholds are in `src/thresholds.rs`.
 
 mod backoff;
@@ -24,5 +24,5 @@ pub(super) mod strategy;
 mod trials;
 mod tx;
 
-pub(super) use paid::often_paid;
+pub(super) use paid::frequent_payees;
 pub use strategy::{Reason, Segment, Strategy};

@@ -6,13 +6,13 @@ use crate::thresholds::{FREQUENT_PAYEE_ONE_IN, SAMPLE_TXS};
 use alloy_primitives::Address;
 use alloy_primitives::map::AddressMap;
 
-/// Accounts that are the recipients of many payments in `block` and send no transaction, usually
-/// the deposit address of an exchange. Judged by a sample.
+/// Returns accounts that receive many payments in `block`, by a sample, and send no transaction:
+/// usually deposit addresses of exchanges.
 ///
-/// A run that reads the balance of such an account waits for all payments below it. A sender would
-/// do so with each of its transactions.
-pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
-    let step = block.transactions.len().div_ceil(SAMPLE_TXS).max(1);
+/// A run that reads the balance of such an account waits for all payments below it. If the account
+/// were a sender, each of its transactions would do so.
+pub(in crate::evm) fn frequent_payees(block: &Block) -> Vec<Address> {
+    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
     let sample = block.transactions.iter().step_by(step);
     // A single payment is not frequent, however short the block.
     let least = sample.len().div_ceil(FREQUENT_PAYEE_ONE_IN).max(2);
@@ -28,7 +28,7 @@ pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
             often.retain(|(payee, _)| *payee != tx.caller);
         }
     }
-    // Sorted, so that the same block runs the same way each time.
+    // Sort, so that the same block runs the same way each time.
     let mut often: Vec<Address> = often.into_iter().map(|(payee, _)| payee).collect();
     often.sort_unstable();
     often
@@ -47,7 +47,7 @@ mod tests {
 
     fn paid(transactions: impl IntoIterator<Item = TxEnv>) -> Vec<u64> {
         let transactions = transactions.into_iter().collect();
-        let often = often_paid(&Block { transactions, ..Block::default() });
+        let often = frequent_payees(&Block { transactions, ..Block::default() });
         let number = |it: Address| it.into_word().0.last_chunk().map(|it| u64::from_be_bytes(*it));
         often.into_iter().filter_map(number).collect()
     }

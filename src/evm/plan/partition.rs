@@ -12,8 +12,8 @@ use core::ops::Range;
 use revm::context::TxEnv;
 use std::num::NonZeroU32;
 
-/// Plans the transactions of `block` from `first` up to `end` for `workers` workers. Each waits for
-/// its predicted dependency.
+/// Divides the transactions of `block` from `first` up to `end` into chunks for `workers` workers.
+/// Each transaction waits for its predicted dependency.
 pub(in crate::evm) fn plan_block(
     block: &Block,
     prediction: Prediction<'_>,
@@ -32,29 +32,29 @@ pub(in crate::evm) fn plan_block(
         Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
-    // Loads all transactions from memory first, one by one; the map of senders is built afterwards.
+    // Load all transactions from memory in order before `edges` builds its maps.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
     Chunks { dependencies: edges(block, prediction, first, end), ..plan(first, &hints, grain) }
 }
 
-/// Length of the first contiguous batches in `block`.
+/// Returns the number of transactions of each first contiguous batch of `block`.
 pub(in crate::evm) fn first_batch(block: &Block) -> usize {
     usize::try_from(FIRST_BATCH_GAS / mean_gas_limit(block).max(1))
         .map_or(LONGEST_FIRST_BATCH, |fit| fit.clamp(SHORTEST_BATCH, LONGEST_FIRST_BATCH))
 }
 
-/// Number of transactions after `segment` that are as cheap, by probable gas: at most a multiple of
-/// its length, with at most that multiple of its gas.
-pub(super) fn as_cheap(block: &Block, segment: Range<usize>) -> usize {
+/// Returns the number of transactions after `segment` that are as cheap by probable gas: at most
+/// [`SEGMENT_GROWTH`] times its length, with at most [`SEGMENT_GROWTH`] times its gas.
+pub(super) fn count_cheap_following(block: &Block, segment: Range<usize>) -> usize {
     let end = segment.end;
-    let asked = |tx: &TxEnv| probable_gas(block, tx);
+    let gas = |tx: &TxEnv| probable_gas(block, tx);
     let most = SEGMENT_GROWTH.saturating_mul(segment.len());
     let transactions = block.transactions.get(segment).unwrap_or_default().iter();
-    let sum = transactions.map(asked).fold(0, u64::saturating_add);
+    let sum = transactions.map(gas).fold(0, u64::saturating_add);
     let room = sum.saturating_mul(SEGMENT_GROWTH as u64);
     let next = block.transactions.get(end..).unwrap_or_default().iter().take(most);
     let sums = next.scan(0_u64, |sum, tx| {
-        *sum = sum.saturating_add(asked(tx));
+        *sum = sum.saturating_add(gas(tx));
         Some(*sum)
     });
     sums.take_while(|sum| *sum <= room).count()

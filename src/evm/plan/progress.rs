@@ -1,4 +1,4 @@
-//! Observations of a block so far.
+//! Progress of a block: observations of its segments so far.
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
@@ -7,16 +7,17 @@ use crate::config::{Forced, Policy};
 use crate::evm::exec::work::Work;
 use crate::thresholds::{MAX_CONFLICTING_WORKERS, SHARED_ACCESS_GAS, SHARING_GAS};
 
-/// Transactions that run sequentially between forced contiguous batches.
-const CONTIGUOUS_TURN: usize = 3;
+/// Number of transactions that run sequentially between forced contiguous batches.
+const FORCED_SEQUENTIAL: usize = 3;
 
 /// Outcome of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct SegmentOutcome {
-    /// First transaction of the segment, and the first one that has not committed.
+    /// First transaction of the segment.
     pub(in crate::evm) first: usize,
+    /// First transaction that has not committed.
     pub(in crate::evm) next: usize,
-    /// End of the block; of a pool, end of the transactions pulled so far.
+    /// Number of transactions of the block; of a pool, transactions pulled so far.
     pub(in crate::evm) all: usize,
     /// Whether the segment ended early: see `SegmentEnd::fell_back`.
     pub(in crate::evm) fell_back: bool,
@@ -27,17 +28,17 @@ pub(in crate::evm) struct SegmentOutcome {
 /// Findings about the transactions of a segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SegmentFindings {
-    /// Number of following transactions that are probably too cheap to share, like those of the
-    /// segment; zero if those were worth sharing.
-    pub(super) as_cheap: usize,
-    /// Whether many of their runs were aborted.
+    /// Number of transactions after the segment that are probably too short to share, as the
+    /// segment's were; zero if the segment's were worth sharing.
+    pub(super) cheap_following: usize,
+    /// Whether many runs of the segment were aborted.
     pub(super) is_contended: bool,
 }
 
-/// Observations of a block so far. They persist over the rounds of a pool.
+/// Observations of a block so far. In a block built from a pool, they persist over all rounds.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Progress {
-    /// Strategies that were tried, or were skipped because of earlier blocks.
+    /// Strategies that were tried, or skipped because they have not paid in earlier blocks.
     pub(super) tried: Tried,
     pub(super) trials: Trials,
     /// Whether contiguous batches conflicted, or many speculative runs were aborted.
@@ -47,7 +48,7 @@ pub(in crate::evm) struct Progress {
     /// Number of transactions that run sequentially next, and the reason.
     pub(super) next_sequential: Option<(usize, Reason)>,
     /// Length of the last sequential segment that followed an insufficient access list.
-    unexpected: usize,
+    mismatch_length: usize,
 }
 
 impl Progress {
@@ -60,7 +61,7 @@ impl Progress {
             is_contended: false,
             predictions_pay: false,
             next_sequential: None,
-            unexpected: 1,
+            mismatch_length: 1,
         }
     }
 
@@ -72,8 +73,8 @@ impl Progress {
         outcome: &SegmentOutcome,
         found: SegmentFindings,
     ) {
-        self.tried.contiguous |= choice.untried.contiguous;
-        self.tried.predictions |= choice.untried.predictions;
+        self.tried.contiguous |= choice.skipped.contiguous;
+        self.tried.predictions |= choice.skipped.predictions;
         match choice.strategy {
             Strategy::Speculative => {
                 let predicts = choice.predicts();
@@ -90,8 +91,8 @@ impl Progress {
         self.next_sequential = cheap.or(next);
     }
 
-    /// Sequential segment after transactions that were too cheap to share; none after access lists,
-    /// which make sharing cheaper.
+    /// Length of the sequential segment after transactions that were too short to share; `None`
+    /// after access lists, which make sharing cheaper.
     fn cheap_segment(
         policy: Policy,
         choice: &Choice,
@@ -105,13 +106,13 @@ impl Progress {
             }
             Strategy::AccessList => false,
         };
-        let is_left = outcome.next < outcome.all;
-        let stays = counts && found.as_cheap > 0 && is_left && policy == Policy::Auto;
-        stays.then_some((found.as_cheap, Reason::ShortTransactions))
+        let has_more = outcome.next < outcome.all;
+        let applies = counts && found.cheap_following > 0 && has_more && policy == Policy::Auto;
+        applies.then_some((found.cheap_following, Reason::ShortTransactions))
     }
 
-    /// Sequential segment after `choice`. At the end of a pool's round there is none: the next
-    /// transactions get a new choice.
+    /// Length of the sequential segment after `choice`, if one follows. None follows at the end of
+    /// a pool's round, where the next transactions get a new choice.
     fn segment_after(
         &mut self,
         policy: Policy,
@@ -123,21 +124,20 @@ impl Progress {
             Strategy::Sequential => None,
             Strategy::ContiguousBatches => {
                 self.tried.contiguous = true;
-                take_turns(policy, Forced::ContiguousBatches, CONTIGUOUS_TURN)
+                forced_sequential(policy, Forced::ContiguousBatches, FORCED_SEQUENTIAL)
             }
             Strategy::AccessList => {
-                // The sequential segment grows each time batches end early, so that wasted work is
-                // bounded.
-                let longer = self.unexpected.saturating_mul(2);
-                self.unexpected = if committed > self.unexpected { 1 } else { longer };
-                Some((self.unexpected, Reason::Unexpected))
+                // The sequential segment grows each time batches end early, to bound wasted work.
+                let longer = self.mismatch_length.saturating_mul(2);
+                self.mismatch_length = if committed > self.mismatch_length { 1 } else { longer };
+                Some((self.mismatch_length, Reason::Unexpected))
             }
             Strategy::Speculative if outcome.fell_back => {
-                Some((self.trials.wasted(committed), Reason::Aborts))
+                Some((self.trials.record_failure(committed), Reason::Aborts))
             }
             Strategy::Speculative => {
                 if outcome.next < outcome.all {
-                    self.trials.paid();
+                    self.trials.record_success();
                 }
                 None
             }
@@ -146,27 +146,27 @@ impl Progress {
     }
 }
 
-/// Whether sharing this number of `transactions`, with this total `work`, among `workers` costs
-/// more than it saves.
+/// Whether sharing `transactions` transactions with this total `work` among `workers` costs more
+/// than it saves.
 pub(in crate::evm) const fn is_cheap(transactions: usize, work: Work, workers: usize) -> bool {
     saved(work, workers) < SHARING_GAS.saturating_mul(transactions as u64)
 }
 
-/// Whether sharing the accesses in `work` costs more than it saves, as speculation looks each of
-/// them up in the store.
+/// Whether sharing `work` costs more than it saves because of its accesses, each of which
+/// speculation looks up in the store.
 pub(in crate::evm) fn is_mostly_access(work: Work, workers: usize) -> bool {
     saved(work, workers.min(MAX_CONFLICTING_WORKERS))
         < SHARED_ACCESS_GAS.saturating_mul(work.accesses)
 }
 
-/// Upper bound on the work that other workers take off the caller, times the number of workers.
+/// Upper bound, in units times the number of workers, on the work that other workers take over.
 const fn saved(work: Work, workers: usize) -> u64 {
-    work.all.saturating_mul(workers.saturating_sub(1) as u64)
+    work.units.saturating_mul(workers.saturating_sub(1) as u64)
 }
 
-/// Sequential segment of `turn` transactions, if the policy forces `forced`.
-fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Reason)> {
-    (policy == Policy::Forced(forced)).then_some((turn, Reason::Policy))
+/// Returns a sequential segment of `length` transactions if the policy forces `forced`.
+fn forced_sequential(policy: Policy, forced: Forced, length: usize) -> Option<(usize, Reason)> {
+    (policy == Policy::Forced(forced)).then_some((length, Reason::Policy))
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
     use core::ops::Range;
     use std::sync::Arc;
 
-    /// A choice for two workers and the transactions up to `end`.
+    /// A choice of two workers for the transactions up to `end`.
     fn choice(strategy: Strategy, reason: Reason, end: usize) -> Choice {
         Choice {
             strategy,
@@ -184,12 +184,12 @@ mod tests {
             end,
             workers: 2,
             shortest: 0,
-            is_rest: false,
-            untried: Tried::default(),
+            runs_to_end: false,
+            skipped: Tried::default(),
         }
     }
 
-    /// The next transactions of a pool may be different ones.
+    /// The transactions of a pool's next round may be of another kind.
     #[test]
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
         let choice = choice(Strategy::Speculative, Reason::Default, 256);
@@ -210,21 +210,21 @@ mod tests {
             trial.is_lost()
         };
         // A thousand slots and a loop over them.
-        let reads = Work { all: 390_000, accesses: 1_003 };
+        let reads = Work { units: 390_000, accesses: 1_003 };
         assert_eq!([1, 2].map(|count| after(2, count, reads)), [false, true]);
         assert!(!after(3, 2, reads), "there are others to share it with");
-        assert!(!after(2, 100, Work { all: 390_000, accesses: 500 }), "there is much else");
-        assert!(!after(2, 1_000, Work { all: 3_500, accesses: 2 }), "payments");
+        assert!(!after(2, 100, Work { units: 390_000, accesses: 500 }), "there is much else");
+        assert!(!after(2, 1_000, Work { units: 3_500, accesses: 2 }), "payments");
     }
 
-    /// While transactions are cheap they run sequentially, in segments that grow.
+    /// Cheap transactions run sequentially, in segments that grow.
     #[test]
     fn cheap_transactions_run_in_order_until_others_come() {
         let trial = choice(Strategy::Speculative, Reason::Default, 5_000);
         let sequential =
             |progress: &mut Progress, choice: &Choice, segment: Range<usize>, is_cheap| {
-                let as_cheap = if is_cheap { 8 * segment.len() } else { 0 };
-                let found = SegmentFindings { as_cheap, is_contended: false };
+                let cheap_following = if is_cheap { 8 * segment.len() } else { 0 };
+                let found = SegmentFindings { cheap_following, is_contended: false };
                 let outcome = SegmentOutcome {
                     first: segment.start,
                     next: segment.end,
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_more_workers_the_cheaper_transactions_are_shared_out() {
-        let of = |all, accesses| Work { all, accesses };
+        let of = |units, accesses| Work { units, accesses };
         let least = |workers| (0..20_000).find(|each| !is_cheap(10, of(each * 10, 0), workers));
         let expected = [Some(11_000), Some(5_500), Some(3_667), Some(1_572)];
         assert_eq!([2, 3, 4, 8].map(least), expected);
@@ -257,7 +257,8 @@ mod tests {
         assert_eq!([1_667, 3_333, 3_334].map(|it| found(it, 3)), [false, false, true]);
     }
 
-    /// Each round of a pool tries again; an empty segment would never end.
+    /// Segments never become empty: each round of a pool tries again, and an empty segment would
+    /// never end.
     #[test]
     fn segments_in_order_get_longer_and_never_empty() {
         let choice = choice(Strategy::AccessList, Reason::AccessList, 256);

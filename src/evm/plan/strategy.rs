@@ -1,4 +1,4 @@
-//! Strategies and the reasons for them, as the executor reports them.
+//! Strategies, and the reasons for them that the executor reports.
 
 use core::fmt;
 

@@ -8,10 +8,10 @@ use crate::thresholds::{FIRST_SEQUENTIAL_TXS, SEGMENT_GROWTH, TRIAL_FACTOR};
 #[derive(Clone, Copy, Debug)]
 enum Evidence {
     Nothing,
-    /// It pays: the next trial has this number of transactions, `usize::MAX` for all.
+    /// Speculation pays: the next trial has this number of transactions, `usize::MAX` for all.
     Pays(usize),
-    /// It failed: this number of transactions ran sequentially afterwards.
-    Wasted(usize),
+    /// Speculation failed: this number of transactions ran sequentially afterwards.
+    Failed(usize),
 }
 
 /// Lengths of speculative trials, and of the sequential segments after failed ones.
@@ -39,37 +39,37 @@ impl Trials {
         }
     }
 
-    /// Whether `left` transactions are enough for a trial with at least as many after it: in a shorter
-    /// block a trial takes a tenth of the time.
-    pub(super) const fn is_worthwhile(left: usize) -> bool {
-        let trial = TRIAL_FACTOR * FIRST_SEQUENTIAL_TXS;
-        left.saturating_sub(trial) >= trial
+    /// Whether `remaining` transactions are enough for a trial with at least as many after it. In a
+    /// shorter block a trial takes a tenth of the time.
+    pub(super) const fn is_worthwhile(remaining: usize) -> bool {
+        let trial = TRIAL_TIMES * FIRST_SEQUENTIAL;
+        remaining.saturating_sub(trial) >= trial
     }
 
     /// Records that speculation failed after it had committed `committed` transactions. Returns the
     /// length of the next sequential segment, which grows because each retry costs time.
-    pub(super) fn wasted(&mut self, committed: usize) -> usize {
+    pub(super) fn record_failure(&mut self, committed: usize) -> usize {
         let segment = match self.evidence {
-            Evidence::Wasted(last) if committed < 2 * self.shortest => {
+            Evidence::Failed(last) if committed < 2 * self.shortest => {
                 last.saturating_mul(self.growth)
             }
-            Evidence::Wasted(_) | Evidence::Nothing | Evidence::Pays(_) => self.shortest,
+            Evidence::Failed(_) | Evidence::Nothing | Evidence::Pays(_) => self.shortest,
         };
-        self.evidence = Evidence::Wasted(segment);
+        self.evidence = Evidence::Failed(segment);
         segment
     }
 
-    /// Records that speculation paid: the longer it does, the more rarely it is checked.
-    pub(super) const fn paid(&mut self) {
+    /// Records that speculation paid. The next trial is longer, so it is checked more rarely.
+    pub(super) const fn record_success(&mut self) {
         self.evidence = Evidence::Pays(self.length().saturating_mul(self.growth));
     }
 
-    /// Length of a speculative trial. It is short, as setting up a trial that fails costs time,
-    /// too.
+    /// Length of the next speculative trial. The first is short, because setting up a trial that
+    /// fails costs time.
     pub(super) const fn length(&self) -> usize {
         match self.evidence {
             Evidence::Pays(length) => length,
-            Evidence::Nothing | Evidence::Wasted(_) => TRIAL_FACTOR * self.shortest,
+            Evidence::Nothing | Evidence::Failed(_) => TRIAL_TIMES * self.shortest,
         }
     }
 }

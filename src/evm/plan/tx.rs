@@ -12,8 +12,8 @@ use revm::context::TxEnv;
 /// Gas of a plain payment, whatever its gas limit (EIP-2).
 const PAYMENT_GAS: u64 = 21_000;
 
-/// The called contract and function, with the first argument. Calls of one router are related if
-/// they name the same pool, transfers of one token if they have the same recipient.
+/// The called contract and function, with the first argument. Calls of a router are related if they
+/// name the same pool; transfers of a token, if they have the same recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Call {
     pub(super) contract: Address,
@@ -23,13 +23,13 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn of(tx: &TxEnv) -> Option<Self> {
-        let (selector, rest) = tx.data.split_first_chunk()?;
-        let argument = rest.first_chunk().copied().unwrap_or_default();
+        let (selector, remaining) = tx.data.split_first_chunk()?;
+        let argument = remaining.first_chunk().copied().unwrap_or_default();
         Some(Self { contract: *tx.kind.to()?, selector: *selector, argument })
     }
 
-    /// The account named by the first argument, if it looks like one: a word of twenty bytes that
-    /// is not a small number.
+    /// The first argument as an account, if it looks like one: a word of twenty bytes that is not a
+    /// small number.
     fn named(&self) -> Option<Address> {
         let (padding, account) = self.argument.split_first_chunk::<12>()?;
         let (high, _) = account.split_first_chunk::<8>()?;
@@ -37,8 +37,8 @@ impl Call {
     }
 }
 
-/// Estimate of the gas that `tx` takes: its gas limit, except for plain payments, for which wallets
-/// set any limit; few contracts do much without call data.
+/// Estimates the gas that `tx` uses: its gas limit, unless it is a plain payment, for which wallets
+/// set any limit. Few contracts do much without call data.
 pub(super) fn probable_gas(block: &Block, tx: &TxEnv) -> u64 {
     let limit = regular_gas_limit(block, tx.gas_limit);
     if is_payment(tx) { limit.min(PAYMENT_GAS) } else { limit }
@@ -49,19 +49,19 @@ pub(super) fn is_payment(tx: &TxEnv) -> bool {
     tx.data.is_empty() && tx.kind.is_call() && tx.authorization_list.is_empty()
 }
 
-/// Whether `tx` can be admitted with `room` gas left. If not, running it speculatively is wasted,
-/// and its gas limit may be absurd (I9).
+/// Whether `tx` can be admitted if the block has `room` gas left. If not, a speculative run is
+/// wasted, and the gas limit may be absurd (I9).
 pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
     let bounded = !block.cfg.enable_amsterdam_eip8037 || tx.gas_limit <= room;
     bounded && regular_gas_limit(block, tx.gas_limit) <= room
 }
 
-/// Keys of the predicted dependencies of `tx`; transactions that share a key probably conflict. The
-/// keys are its sender, its call, the account it pays, and its sender as an account of the called
-/// contract. Calls of one function with the same first argument are probably related. A call that
-/// names an account, such as the pool of a router or the holder of a token, is related to all other
-/// calls of the contract that name it, and to the account's own calls. A payment to one of the
-/// `payees` has no key.
+/// Returns the keys of `tx` for predicting dependencies: transactions that share a key probably
+/// conflict. The keys are its sender, its call, the account that it pays, and its sender as an
+/// account of the called contract. Calls of a function with the same first argument are probably
+/// related. A call that names an account, such as the pool of a router or the holder of a token, is
+/// related to all other calls of the contract that name it, and to the account's own calls. A
+/// payment to one of the `payees` has no key.
 pub(super) fn dependency_keys(
     tx: &TxEnv,
     payees: &Payees,
@@ -75,12 +75,12 @@ pub(super) fn dependency_keys(
         None => hasher.hash_one(call),
     });
     let own = call.map(|call| known(call.contract, tx.caller));
-    // A sender that names itself gets no second key for that.
+    // A call that names its own sender has only one key for that.
     let own = own.filter(|own| named != Some(*own));
     [account(tx.caller), named, paid(tx, payees).and_then(account), own]
 }
 
-/// The account that `tx` pays, unless the payment is a blind credit.
+/// Returns the account that `tx` pays, unless the payment is a blind credit.
 fn paid(tx: &TxEnv, payees: &Payees) -> Option<Address> {
     let to = tx.kind.to().copied();
     let to = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty());
@@ -92,22 +92,22 @@ pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool
     let hasher = RandomState::default();
     let mut seen = HashSet::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
     let mut dependent = 0;
-    transactions.iter().enumerate().all(|(place, tx)| {
+    transactions.iter().enumerate().all(|(index, tx)| {
         let keys = dependency_keys(tx, payees, &hasher);
-        // All keys are inserted, whatever was found for the first.
+        // Insert all keys, even if the first is known.
         let new = keys.iter().flatten().filter(|key| seen.insert(**key)).count();
         dependent += usize::from(new < keys.iter().flatten().count());
-        dependent <= 2 + place / DEPENDENT_ONE_IN
+        dependent <= 2 + index / DEPENDENT_ONE_IN
     })
 }
 
-/// Whether no account pays or is paid in both the first `length` of `transactions` and the `length`
-/// after them.
-pub(super) fn begins_apart(transactions: &[TxEnv], payees: &Payees, length: usize) -> bool {
-    let (first, rest) = transactions.split_at(length.min(transactions.len()));
+/// Whether the first `length` of `transactions` and the next `length` have no paying or paid
+/// account in common.
+pub(super) fn starts_disjoint(transactions: &[TxEnv], payees: &Payees, length: usize) -> bool {
+    let (first, remaining) = transactions.split_at(length.min(transactions.len()));
     let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx, payees)].into_iter().flatten();
     let known: HashSet<_, RandomState> = first.iter().flat_map(accounts).collect();
-    !rest.iter().take(length).flat_map(accounts).any(|account| known.contains(&account))
+    !remaining.iter().take(length).flat_map(accounts).any(|account| known.contains(&account))
 }
 
 /// Mean probable gas per transaction, by a sample.
@@ -127,31 +127,31 @@ fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
     sample.map(|tx| gas(block, tx)).fold(0, u64::saturating_add) / sampled.max(1)
 }
 
-/// Total weight, and the key that has at least four fifths of it, if there is one.
+/// Returns the total weight, and the key that has at least four fifths of it, if there is one.
 pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,
 ) -> (u128, Option<K>) {
-    // A majority vote (Boyer and Moore) leaves the key that has more than half of the weight.
+    // The majority vote of Boyer and Moore finds the key with more than half of the weight.
     let mut leader = K::default();
     let mut lead = 0;
     let mut total = 0;
-    for (who, weight) in weights.clone() {
+    for (key, weight) in weights.clone() {
         total += weight;
-        if who == leader {
+        if key == leader {
             lead += weight;
         } else if lead >= weight {
             lead -= weight;
         } else {
-            leader = who;
+            leader = key;
             lead = weight - lead;
         }
     }
-    // All other keys together cannot take more of the leader's lead than they have.
-    let most = u128::from(MAX_CHAIN_FIFTHS);
+    // All other keys together reduce the lead by at most their weight.
+    let most = u128::from(MOST_OF_FIVE);
     if lead * 5 < total * (2 * most - 5) {
         return (total, None);
     }
-    let own: u128 = weights.filter(|(who, _)| *who == leader).map(|(_, weight)| weight).sum();
+    let own: u128 = weights.filter(|(key, _)| *key == leader).map(|(_, weight)| weight).sum();
     (total, (own * 5 >= total * most).then_some(leader))
 }
 
@@ -174,7 +174,7 @@ mod tests {
             looks_independent(&(0..300).map(tx).collect::<Vec<_>>(), Payees::NONE)
         };
         assert!(looks(&|number| pay(1_000 + number, 2_000 + number)));
-        // One contract, with a different argument each time.
+        // Calls of one contract, each with a different argument.
         assert!(looks_independent(
             &(0..200).map(|of| call(1_000 + u64::from(of), of)).collect::<Vec<_>>(),
             Payees::NONE
@@ -218,22 +218,23 @@ mod tests {
             ..TxEnv::default()
         };
         let mut transactions: Vec<_> = (0..30).map(|number| pay(number, 100 + number)).collect();
-        assert!(begins_apart(&transactions, Payees::NONE, 10));
-        // Accounts shared within a part, or beyond the two, do not matter.
+        assert!(starts_disjoint(&transactions, Payees::NONE, 10));
+        // Accounts shared within one of the two parts, or after them, do not matter.
         transactions[1] = pay(0, 100);
         transactions[25] = pay(0, 100);
         assert!(
-            begins_apart(&transactions, Payees::NONE, 10)
-                && !begins_apart(&transactions, Payees::NONE, 13)
+            starts_disjoint(&transactions, Payees::NONE, 10)
+                && !starts_disjoint(&transactions, Payees::NONE, 13)
         );
         for meets in [pay(0, 900), pay(900, 0), pay(900, 100), pay(100, 900)] {
             transactions[15] = meets;
-            assert!(!begins_apart(&transactions, Payees::NONE, 10));
+            assert!(!starts_disjoint(&transactions, Payees::NONE, 10));
         }
         // A call that pays nothing may be unrelated to the others.
         transactions[15] = TxEnv { data: vec![0].into(), ..pay(900, 100) };
         assert!(
-            begins_apart(&transactions, Payees::NONE, 10) && begins_apart(&[], Payees::NONE, 10)
+            starts_disjoint(&transactions, Payees::NONE, 10)
+                && starts_disjoint(&[], Payees::NONE, 10)
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Accesses of a transaction: compared with its declaration, if the chain has declared accesses,
-//! and collected for the block's access list.
+//! Collects a transaction's accesses for the block's access list, and compares them with the
+//! transaction's declaration if the chain has declared accesses.
 
 use super::BlockHandler;
 use crate::evm::bal::declaration::{Declaration, Undeclared};
@@ -20,7 +20,7 @@ use revm::interpreter::interpreter_action::FrameInit;
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Records accesses that revm's journal has no entry for: accounts that are warm from the
     /// beginning, and reads of user-defined precompiles.
-    fn note_warm(&mut self, evm: &mut BlockEvm<'a, D>) {
+    fn note_warm_accesses(&mut self, evm: &mut BlockEvm<'a, D>) {
         let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) else {
             return;
         };
@@ -45,24 +45,25 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     ) -> Result<(), EVMError<ViewStopped>> {
         let is_used = self.block_context.uses_list();
         if is_used {
-            self.note_warm(evm);
+            self.note_warm_accesses(evm);
         }
         let journal = &mut evm.ctx.journaled_state;
         if let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) {
             if is_used {
-                let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
-                match self.block_context.compared(self.tx, accesses) {
-                    Ok(kept) => self.kept = Some(Box::new(kept)),
+                let accesses =
+                    recorder.take(&mut journal.inner, journal.database.possible_precompiles());
+                match self.block_context.compare_accesses(self.tx, accesses) {
+                    Ok(records) => self.access_records = Some(Box::new(records)),
                     Err(wrong) => {
                         self.mismatch = Some(wrong);
                         return Err(EVMError::Custom("the access list is wrong".to_owned()));
                     }
                 }
             }
-            journal.database.forget_low_accounts();
+            journal.database.clear_possible_precompiles();
         }
         if let Some(undeclared) = self.undeclared.take() {
-            self.kept.get_or_insert_default().undeclared = Some(undeclared);
+            self.access_records.get_or_insert_default().undeclared = Some(undeclared);
         }
         Ok(())
     }
@@ -74,10 +75,10 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         evm: &mut BlockEvm<'a, D>,
         first: FrameInit,
     ) -> Result<FrameResult, EVMError<ViewStopped>> {
-        let is_kept = is_kept_touched(evm);
+        let was_touched = is_ripemd_touched(evm);
         let checkpoint = evm.ctx.journaled_state.checkpoint();
         let mut result = self.run_frames(evm, first)?;
-        self.undeclared = self.find_undeclared(evm).map(Box::new);
+        self.undeclared = self.first_undeclared_access(evm).map(Box::new);
         if self.undeclared.is_none() || mutant!(UndeclaredStays) {
             evm.ctx.journaled_state.checkpoint_commit();
             return Ok(result);
@@ -85,10 +86,10 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         self.note_entries(&evm.ctx);
         evm.ctx.journaled_state.checkpoint_revert(checkpoint);
         let journal = &mut evm.ctx.journaled_state.inner.state;
-        if let Some(kept) = journal.get_mut(&KEPT_TOUCHED).filter(|_| !is_kept) {
-            kept.unmark_touch();
+        if let Some(ripemd) = journal.get_mut(&KEPT_TOUCHED).filter(|_| !was_touched) {
+            ripemd.unmark_touch();
         }
-        // The revert does not restore an empty code that revm drops when a creation begins.
+        // A creation drops the empty code at its address, and the revert does not restore it.
         for address in &self.creations {
             let account = journal.get_mut(address).filter(|it| !it.is_touched());
             if let Some(account) = account.filter(|it| it.info.is_empty_code_hash()) {
@@ -96,7 +97,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
         }
         if evm.ctx.tx.kind().is_create() && !mutant!(UndeclaredNonceLost) {
-            // The frame had raised the nonce, and the revert has undone it.
+            // The revert has undone the nonce increment of the frame.
             let caller = evm.ctx.tx.caller();
             evm.ctx.journaled_state.load_account_mut(caller)?.bump_nonce();
         }
@@ -104,22 +105,23 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(result)
     }
 
-    fn find_undeclared(&mut self, evm: &mut BlockEvm<'a, D>) -> Option<Undeclared> {
-        self.note_warm(evm);
+    fn first_undeclared_access(&mut self, evm: &mut BlockEvm<'a, D>) -> Option<Undeclared> {
+        self.note_warm_accesses(evm);
         let EvmContext { journaled_state: journal, tx, .. } = &mut evm.ctx;
         let recorder = self.recorder.as_mut().map(RefCell::get_mut)?;
-        let accesses = recorder.look(&mut journal.inner, journal.database.low_accounts());
+        let accesses =
+            recorder.accesses_so_far(&mut journal.inner, journal.database.possible_precompiles());
         accesses.first_undeclared(&Declaration::of(tx))
     }
 }
 
-/// Whether [`KEPT_TOUCHED`] is touched, which stays so when everything else is reverted.
-fn is_kept_touched<D: DatabaseRef>(evm: &BlockEvm<'_, D>) -> bool {
+/// Whether [`KEPT_TOUCHED`] is touched. A revert does not undo that.
+fn is_ripemd_touched<D: DatabaseRef>(evm: &BlockEvm<'_, D>) -> bool {
     let journal = &evm.ctx.journaled_state.inner.state;
     journal.get(&KEPT_TOUCHED).is_some_and(revm::state::Account::is_touched)
 }
 
-/// Turns `result` of the outermost frame into a halt; the next step uses up its gas.
+/// Turns `result` of the outermost frame into a halt. The handler's next step uses up its gas.
 fn halt(result: &mut FrameResult) {
     if let FrameResult::Create(created) = result {
         created.address = None;

@@ -1,8 +1,13 @@
-//! revm's handler with eight changes: the beneficiary's reward is a blind credit; the transaction's
-//! changes are taken before the journal drops them; earlier changes in the window are taken before
-//! an error reverts them; codes that revm drops are remembered; a surcharge is charged if there is
-//! one; accesses are recorded if a list is requested; a transaction halts on an undeclared access;
-//! and its gas for state is summed up.
+//! revm's handler with eight changes:
+//!
+//! - The beneficiary's reward is a blind credit.
+//! - The transaction's changes are taken before the journal drops them.
+//! - Earlier changes in the window are taken before an error reverts them.
+//! - Codes that revm drops are recorded.
+//! - Surcharges are deducted and credited.
+//! - Accesses are recorded if a list is requested.
+//! - An undeclared access halts the transaction.
+//! - The gas and accesses that the transaction spends on state are summed up.
 
 use super::block_context::BlockContext;
 use super::change::AccountChange;
@@ -10,7 +15,7 @@ use super::context::{BlockEvm, EvmContext};
 use super::journal::take_changes;
 use super::stopped::ViewStopped;
 use super::window::Window;
-use super::work::ForState;
+use super::work::StateCost;
 use crate::evm::bal::accesses::AccessRecords;
 use crate::evm::bal::declaration::Undeclared;
 use crate::evm::bal::mismatch::AccessListMismatch;
@@ -45,25 +50,25 @@ mod payments;
 /// beneficiary's account unless the transaction itself has done so.
 pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     block_context: &'r BlockContext,
-    /// Combines the transaction's changes with earlier ones where possible.
+    /// Combines the transaction's changes with those of earlier transactions, if possible.
     window: Option<&'r mut Window>,
     /// The reward, if it is a blind credit.
     pub(super) reward: Cell<Option<U256>>,
-    /// The surcharge that the sender has paid and that is not credited yet.
+    /// The surcharge that was deducted from the sender and is not credited yet.
     pub(super) surcharge: Cell<Option<U256>>,
     /// The transaction's changes, if journals are shared.
     pub(super) changes: Vec<AccountChange>,
     /// Whether the next transaction may share the journal.
-    pub(super) goes_on: bool,
-    /// Gas and accesses for state: see `work`.
-    pub(super) for_state: ForState,
-    /// Changes of earlier transactions in the window, if this one cannot be combined with them.
+    pub(super) keeps_journal: bool,
+    /// Gas and accesses spent on state.
+    pub(super) state_cost: StateCost,
+    /// Changes of the window's transactions, if this one cannot be combined with them.
     pub(super) earlier: Vec<AccountChange>,
     /// Addresses at which the transaction has tried to create a contract.
     creations: SmallVec<[Address; 2]>,
     /// Recorder of the transaction's accesses, if they are recorded.
     pub(super) recorder: Option<RefCell<Recorder>>,
-    kept: Option<Box<AccessRecords>>,
+    access_records: Option<Box<AccessRecords>>,
     /// The transaction's undeclared access.
     undeclared: Option<Box<Undeclared>>,
     tx: TxIndex,
@@ -85,12 +90,12 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             reward: Cell::new(None),
             surcharge: Cell::new(None),
             changes: Vec::new(),
-            goes_on: false,
-            for_state: ForState::default(),
+            keeps_journal: false,
+            state_cost: StateCost::default(),
             earlier: Vec::new(),
             creations: SmallVec::new_const(),
             recorder: recorder.map(RefCell::new),
-            kept: None,
+            access_records: None,
             undeclared: None,
             tx,
             mismatch: None,
@@ -100,35 +105,38 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
 }
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
-    /// Takes the current transaction's changes before the journal drops them.
-    fn take(&mut self, evm: &mut BlockEvm<'a, D>) -> Result<(), EVMError<ViewStopped>> {
+    /// Takes the current transaction's accesses and changes before the journal drops them.
+    fn take_outputs(&mut self, evm: &mut BlockEvm<'a, D>) -> Result<(), EVMError<ViewStopped>> {
         let journal = &mut evm.ctx.journaled_state;
-        if self.block_context.shares && journal.db().inner.has_stopped() && !mutant!(StoppedStays) {
-            // The stopped view's error may have been swallowed on the way; the run has no output.
+        if self.block_context.shares_journals
+            && journal.db().inner.has_stopped()
+            && !mutant!(StoppedStays)
+        {
+            // revm may have swallowed the error of the stopped view; the run has no output.
             return Err(EVMError::Database(ViewStopped));
         }
         if self.recorder.is_some() {
             self.take_accesses(evm)?;
         }
         let journal = &mut evm.ctx.journaled_state;
-        if self.block_context.shares || !mutant!(CodeForgottenUnshared) {
-            self.remember_codes(&mut journal.state);
+        if self.block_context.shares_journals || !mutant!(CodeForgottenUnshared) {
+            self.record_dropped_codes(&mut journal.state);
         }
         if let Some(window) = &mut self.window {
             if window.add(journal) {
-                self.goes_on = true;
+                self.keeps_journal = true;
                 return Ok(());
             }
             self.earlier = window.take_before_last(journal);
         }
-        if self.block_context.shares {
-            (self.changes, self.goes_on) = take_changes(journal);
+        if self.block_context.shares_journals {
+            (self.changes, self.keeps_journal) = take_changes(journal);
         }
         Ok(())
     }
 
-    /// Begins a frame like revm. A creation's address is recorded, as revm drops the code there.
-    /// Returns the result of a frame that ends before it begins.
+    /// Begins a frame like revm. Records the address of a creation, because revm drops the code
+    /// there. Returns the frame's result if the frame ends before it begins.
     #[inline]
     fn init_frame(
         &mut self,
@@ -152,7 +160,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     ) -> Result<ItemOrResult<(), FrameResult>, EVMError<ViewStopped>> {
         if let Some(address) = address {
             // A creation reads the account at its address.
-            evm.ctx.journaled_state.db_mut().count_creation(address);
+            evm.ctx.journaled_state.db_mut().announce_creation(address);
         }
         let begun = evm.frame_init(init)?.map_item(|_| ());
         let has_begun = match &begun {
@@ -165,19 +173,18 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(begun)
     }
 
-    /// Records the accesses in the journal's entries before revm reverts some of them.
+    /// Records the accesses in the journal's entries, before revm reverts some of the entries.
     fn note_entries(&self, context: &EvmContext<'a, D>) {
         if mutant!(FirstAccessLost) {
             return;
         }
         if let Some(mut recorder) = self.recorder.as_ref().and_then(|it| it.try_borrow_mut().ok()) {
             recorder.note_entries(&context.journaled_state);
-            recorder.keep_entries(0);
+            recorder.truncate_entries(0);
         }
     }
 
-    /// Runs a frame like revm. If revm reverts the frame's effects, its accesses are recorded
-    /// first.
+    /// Runs a frame like revm, but records its accesses before revm reverts its effects.
     fn run_frame(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
@@ -199,7 +206,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
         let next: FrameInitOrResult<EthFrame> =
             frame.process_next_action::<_, ContextDbError<EvmContext<'a, D>>>(ctx, action)?;
-        recorder.keep_entries(ctx.journaled_state.journal.len());
+        recorder.truncate_entries(ctx.journaled_state.journal.len());
         if next.is_result() {
             frame.set_finished(true);
         }
@@ -231,28 +238,31 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
 
     /// Takes the recorded accesses. `credits`: the reward and the surcharge, if they are blind
     /// credits.
-    pub(super) fn take_kept(&mut self, credits: [Option<U256>; 2]) -> Option<Box<AccessRecords>> {
-        let mut kept = self.kept.take()?;
-        kept.set_credits(credits);
-        Some(kept)
+    pub(super) fn take_access_records(
+        &mut self,
+        credits: [Option<U256>; 2],
+    ) -> Option<Box<AccessRecords>> {
+        let mut records = self.access_records.take()?;
+        records.set_credits(credits);
+        Some(records)
     }
 
-    /// Removes the beneficiary's balance from the accesses: the transaction has paid it with a
-    /// blind credit, so the balance is not known.
-    pub(super) fn forget_payee(&mut self) {
-        if let Some(accesses) = self.kept.as_mut().and_then(|kept| kept.accesses.as_mut())
+    /// Removes the beneficiary's balance from the recorded accesses: the transaction has paid the
+    /// beneficiary with a blind credit, so its balance is not known.
+    pub(super) fn forget_beneficiary_balance(&mut self) {
+        if let Some(accesses) = self.access_records.as_mut().and_then(|it| it.accesses.as_mut())
             && !mutant!(PaymentListedTwice)
         {
             accesses.forget_balance(self.block_context.block.env.beneficiary);
         }
     }
 
-    /// Remembers empty codes that revm has dropped in failed creations. If the call around the
-    /// creation fails as well, revm also drops its record of the account before the transaction,
-    /// and the changes would not show that the code was dropped: for touched accounts that record
-    /// is restored. An untouched account has no changes to report; one that does not exist has no
-    /// code for the next transaction, and gets that recorded.
-    fn remember_codes(&mut self, journal: &mut EvmState) {
+    /// Records in the journal that revm has dropped empty codes in failed creations. If the call
+    /// around a creation fails as well, revm also drops the code from its record of the account
+    /// before the transaction, and the changes would not show the drop. So the record of a touched
+    /// account is restored. An untouched account has no changes, but if it does not exist, the next
+    /// transaction must find the empty code.
+    fn record_dropped_codes(&mut self, journal: &mut EvmState) {
         let keeps = !mutant!(CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
             let account = journal.get_mut(&address).filter(|it| it.info.code.is_none());
@@ -271,8 +281,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
     type Error = EVMError<ViewStopped>;
     type HaltReason = HaltReason;
 
-    /// As in revm. A revert may leave traces in the journal, namely codes that revm has dropped, so
-    /// earlier changes are taken first.
+    /// As in revm, but takes earlier changes before reverting an error: a revert does not restore
+    /// codes that revm has dropped.
     fn run(&mut self, evm: &mut Self::Evm) -> Result<ExecutionResult<HaltReason>, Self::Error> {
         self.run_without_catch_error(evm).or_else(|error| {
             if let Some(window) = &mut self.window {
@@ -282,7 +292,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         })
     }
 
-    /// As in revm. If the gas runs out here, revm reverts the accesses, so they are recorded first.
+    /// As in revm, but records the accesses if the gas runs out here, because revm reverts them.
     fn apply_eip7702_auth_list(
         &self,
         evm: &mut Self::Evm,
@@ -295,8 +305,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         Ok(refund)
     }
 
-    /// As in revm. If the gas runs out here, revm reverts the accesses so far, so they are recorded
-    /// first.
+    /// As in revm, but records the accesses so far if the gas runs out here, because revm reverts
+    /// them.
     fn first_frame_input(
         &mut self,
         evm: &mut Self::Evm,
@@ -322,7 +332,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         self.run_frames(evm, first_frame_input)
     }
 
-    /// As in revm; takes the transaction's changes before the journal drops them.
+    /// As in revm, but takes the transaction's changes before the journal drops them.
     fn execution_result(
         &mut self,
         evm: &mut Self::Evm,
@@ -331,8 +341,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
     ) -> Result<ExecutionResult<HaltReason>, Self::Error> {
         take_error::<Self::Error, _>(evm.ctx.error())?;
         let result = post_execution::output(&mut evm.ctx, result, gas);
-        self.for_state = ForState::of(&evm.ctx.journaled_state.journal);
-        self.take(evm)?;
+        self.state_cost = StateCost::of(&evm.ctx.journaled_state.journal);
+        self.take_outputs(evm)?;
         evm.ctx.journaled_state.commit_tx();
         evm.ctx.local.clear();
         evm.frame_stack.clear();
@@ -344,8 +354,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         evm: &mut Self::Evm,
         _: &mut InitialAndFloorGas,
     ) -> Result<(), Self::Error> {
-        self.announce(&mut evm.ctx);
-        self.charge(&mut evm.ctx)?;
+        self.announce_balance_reads(&mut evm.ctx);
+        self.deduct_surcharge(&mut evm.ctx)?;
         pre_execution::validate_against_state_and_deduct_caller(&mut evm.ctx)
     }
 
@@ -357,14 +367,14 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let context = &mut evm.ctx;
         self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
-        // The journal's account has been read, and that read is recorded, so a blind credit gains
-        // nothing - unless the account was only paid.
+        // If the account is in the journal, its read is recorded, and a blind credit gains nothing,
+        // unless the transaction only paid the account.
         let journal = &context.journaled_state;
         let is_loaded = journal.evm_state().contains_key(&beneficiary)
-            && !journal.db().is_unseen(beneficiary)
+            && !journal.db().is_balance_unread(beneficiary)
             && !mutant!(RewardAlwaysDeferred);
-        if !self.block_context.defers || is_loaded {
-            context.journaled_state.db_mut().count_balance(beneficiary);
+        if !self.block_context.has_blind_rewards || is_loaded {
+            context.journaled_state.db_mut().mark_balance_read(beneficiary);
             return post_execution::reward_beneficiary(context, exec_result.gas())
                 .map_err(Into::into);
         }

@@ -1,4 +1,4 @@
-//! Payments of a transaction: the balances that it reads, and surcharges.
+//! Balance reads of the transaction itself, and surcharges.
 
 use super::BlockHandler;
 use crate::evm::exec::context::EvmContext;
@@ -13,18 +13,18 @@ use revm::context_interface::journaled_state::account::JournaledAccountTr;
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Announces the balances that the transaction itself reads or changes.
-    pub(super) fn announce(&self, context: &mut EvmContext<'a, D>) {
+    pub(super) fn announce_balance_reads(&self, context: &mut EvmContext<'a, D>) {
         let tx = context.tx;
         let view = context.journaled_state.db_mut();
-        view.count_balance(tx.caller());
+        view.mark_balance_read(tx.caller());
         if let TxKind::Call(to) = tx.kind()
             && !tx.value().is_zero()
         {
-            view.count_payment(to, tx.value());
+            view.announce_payment(to, tx.value());
         }
-        // An authorization that is not recovered yet may be signed by any account.
+        // Any account may have signed an authorization whose signer is not recovered yet.
         for authorization in &tx.authorization_list {
-            view.count_payees(|payee| match authorization {
+            view.mark_payees_read(|payee| match authorization {
                 Either::Left(_) => true,
                 Either::Right(recovered) => recovered.authority() == Some(payee),
             });
@@ -32,7 +32,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     }
 
     /// Deducts the surcharge, if any, from the sender.
-    pub(super) fn charge(
+    pub(super) fn deduct_surcharge(
         &self,
         context: &mut EvmContext<'a, D>,
     ) -> Result<(), EVMError<ViewStopped>> {
@@ -52,7 +52,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// Credits the surcharge to its receiver, unless that is a blind credit.
+    /// Credits the surcharge to its receiver, unless it is a blind credit.
     pub(super) fn credit_surcharge(
         &self,
         context: &mut EvmContext<'a, D>,
@@ -61,10 +61,10 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let receiver = surcharge.receiver();
         let loaded = context.journaled_state.evm_state().contains_key(&receiver)
             && !mutant!(SurchargeAlwaysDeferred);
-        if (!self.block_context.defers_surcharge || loaded)
+        if (!self.block_context.has_blind_surcharges || loaded)
             && let Some(amount) = self.surcharge.take()
         {
-            context.journaled_state.db_mut().count_balance(receiver);
+            context.journaled_state.db_mut().mark_balance_read(receiver);
             context.journaled_state.load_account_mut(receiver)?.incr_balance(amount);
         }
         Ok(())

@@ -12,10 +12,10 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        if self.reads_wrong_list() {
+        if self.reads_mismatched_list() {
             return Err(ViewStopped);
         }
-        self.note_low(address);
+        self.note_possible_precompile(address);
         if !self.credited.contains(&address)
             && let Some(base) = self.inner.unwritten_base()
         {
@@ -24,7 +24,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
                 Err(error) => Err(self.inner.fail(error).into()),
             };
         }
-        if let Some(payee) = self.unseen_payee(address)? {
+        if let Some(payee) = self.load_unread_payee(address)? {
             return Ok(Some(payee));
         }
         let (Some(account), from) = self.account_from(address)? else {
@@ -41,16 +41,17 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
-        // Code written in this block comes with its account, so this is code of the base state.
+        // Code that this block has written is loaded with its account, so this is code of the base
+        // state.
         let code = self.inner.base_mut().code(hash);
         code.map_err(|error| self.inner.fail(error).into())
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
-        if self.reads_wrong_list() {
+        if self.reads_mismatched_list() {
             return Err(ViewStopped);
         }
-        if self.reads_stay && !self.inner.base_mut().is_listed(address, slot) {
+        if self.caches_outlive_block && !self.inner.base_mut().is_listed(address, slot) {
             let has_base_slots = !matches!(self.has_base_slots(address)?, BaseSlots::Never);
             self.inner.base_mut().set_slotless((!has_base_slots).then_some(address));
         }
@@ -78,7 +79,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 }
 
-/// The account as each transaction loads it: see [`Account::has_code`].
+/// Returns the account as each transaction loads it: see [`Account::has_code`].
 fn as_loaded(info: AccountInfo) -> AccountInfo {
     Account::of(&info).without_code().unwrap_or(AccountInfo { account_id: None, ..info })
 }

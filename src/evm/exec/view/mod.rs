@@ -1,7 +1,7 @@
-//! The view of one transaction, which is revm's database. It records every read, except balances
-//! that are loaded into the journal and that no instruction reads (see `balances`).
+//! A transaction's view of the state, which serves as revm's database. It records every read,
+//! except balances that are loaded into the journal and that no instruction reads (see `balances`).
 
-use super::balances::{Announced, Balances, Moved};
+use super::balances::{Announced, Balances, ChangedBalances};
 use super::base::BlockBase;
 use super::block_context::BlockContext;
 use super::change::AccountChange;
@@ -19,14 +19,14 @@ mod database;
 mod low;
 mod payees;
 
-/// Jumps between two checks whether a run is still useful: a microsecond or less.
-const JUMPS_PER_LOOK: u32 = 32;
+/// Number of jumps between two checks whether a run is still useful: a microsecond or less.
+const JUMPS_PER_CHECK: u32 = 32;
 
 /// Whether unwritten slots of an account have their base values.
 enum BaseSlots {
     /// The account has a nonce or code before the block.
     Always,
-    /// It has neither, and no lower transaction has touched it.
+    /// The account has neither, and no lower transaction has touched it.
     SoFar,
     /// The account does not exist, or a lower transaction has touched it.
     Never,
@@ -38,26 +38,26 @@ where
     BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
 {
     pub(super) inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
-    /// Slots of untouched accounts without nonce and code, as this incarnation has read them.
-    remembered: Vec<(Address, U256, U256)>,
-    /// Accounts with a nonce or code before the block; most accounts whose slots are read are of
-    /// this kind.
-    solid: AddressSet,
-    /// Account that `has_base_slots` found in `solid` last; saves the look-up for consecutive
-    /// slots.
-    last_solid: Option<Address>,
+    /// Slots of untouched accounts without nonce and code, with the values that this incarnation
+    /// has read: see `base_slot`.
+    pinned_slots: Vec<(Address, U256, U256)>,
+    /// Accounts with a nonce or code before the block. Most accounts whose slots are read have one.
+    with_base_slots: AddressSet,
+    /// The last account that `has_base_slots` found in `with_base_slots`; saves the look-up for
+    /// consecutive slots.
+    last_with_base_slots: Option<Address>,
     balances: Balances,
-    moved: &'a Moved,
-    /// Accounts that are credited as transactions commit.
+    changed_balances: &'a ChangedBalances,
+    /// Accounts that receive blind credits, which apply when transactions commit.
     credited: SmallVec<[Address; 2]>,
     payees: &'a Payees,
     /// Accounts in the journal that may be precompiles; `None` if accesses are not recorded.
-    low: Option<Vec<Address>>,
+    possible_precompiles: Option<Vec<Address>>,
     /// Whether there are user-defined precompiles, which may have any address.
     has_own_precompiles: bool,
     /// Whether the caller's database caches reads beyond the block.
-    reads_stay: bool,
-    /// Jumps so far in abandonable runs.
+    caches_outlive_block: bool,
+    /// Number of jumps so far with abort checks.
     jumps: u32,
 }
 
@@ -72,7 +72,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Self::over(block_context, View::new(store, base, context))
     }
 
-    /// Returns the view as one of `worker`: see [`View::of_worker`].
+    /// Assigns the view to `worker`: see [`View::of_worker`].
     pub(in crate::evm) fn of_worker(self, worker: WorkerId) -> Self {
         Self { inner: self.inner.of_worker(worker), ..self }
     }
@@ -95,7 +95,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         log: Option<AccessLog<EvmLocation>>,
         is_second: bool,
     ) {
-        // The list provides what the block has written: the store is not searched for it.
+        // The list provides the values that the block has written, so the store is not searched.
         let reads_list = self.inner.base_mut().set_reads_list(true);
         let snapshot = if reads_list { TxIndex(0) } else { snapshot };
         self.inner.begin_batch(first, snapshot, log, is_second);
@@ -123,21 +123,21 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     ) -> Self {
         Self {
             inner,
-            remembered: Vec::new(),
-            solid: AddressSet::default(),
-            last_solid: None,
+            pinned_slots: Vec::new(),
+            with_base_slots: AddressSet::default(),
+            last_with_base_slots: None,
             balances: Balances::default(),
-            moved: &block_context.moved,
+            changed_balances: &block_context.changed_balances,
             credited: block_context.receivers().collect(),
             payees: &block_context.payees,
-            low: block_context.records_accesses().then(Vec::new),
+            possible_precompiles: block_context.records_accesses().then(Vec::new),
             has_own_precompiles: !block_context.extensions.precompiles.is_empty(),
-            reads_stay: block_context.extensions.reads_stay(),
+            caches_outlive_block: block_context.extensions.caches_outlive_block(),
             jumps: 0,
         }
     }
 
-    /// Sets the accounts whose balance reads are announced by the instructions.
+    /// Sets the accounts whose balance reads the instructions announce.
     pub(super) const fn with_announced_balances(mut self, announced: Announced) -> Self {
         self.balances.set_announced(announced);
         self
@@ -146,66 +146,66 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Resets the records at the end of the journal that was filled from this view.
     pub(super) fn end_journal(&mut self) {
         self.balances.clear();
-        if let Some(low) = &mut self.low {
-            low.clear();
+        if let Some(possible_precompiles) = &mut self.possible_precompiles {
+            possible_precompiles.clear();
         }
     }
 
-    /// Counts the balance of `address` as read; called before the transaction reads or changes it.
-    pub(super) fn count_balance(&mut self, address: Address) {
+    /// Marks the balance of `address` as read; called before the transaction reads or changes it.
+    pub(super) fn mark_balance_read(&mut self, address: Address) {
         // In a sequential segment every balance is read when it is loaded.
         if self.inner.is_sequential() || mutant!(BalanceUncounted) {
             return;
         }
         if self.payees.contains(address) {
-            return self.count_payee(address);
+            return self.mark_payee_read(address);
         }
-        if !self.balances.are_all_announced() {
+        if !self.balances.announces_all() {
             return;
         }
-        let Some(unseen) = self.balances.count(address) else { return };
+        let Some(unread) = self.balances.mark_read(address) else { return };
         let location = EvmLocation::Balance(address);
-        self.inner.store_base(&location, EvmValue::Balance(unseen.base));
+        self.inner.know_base(&location, EvmValue::Balance(unread.base));
         // The journal's value was loaded without a recorded read.
         if let Ok((balance, from)) = self.inner.read_from(&location)
-            && balance != EvmValue::Balance(unseen.loaded)
+            && balance != EvmValue::Balance(unread.loaded)
         {
             self.inner.stop_on_mismatch(from);
         }
     }
 
-    /// Whether the journal holds the account and no instruction has read its balance.
-    pub(super) fn is_unseen(&self, address: Address) -> bool {
-        self.balances.unseen(address).is_some()
+    /// Whether the account is in the journal and no instruction has read its balance.
+    pub(super) fn is_balance_unread(&self, address: Address) -> bool {
+        self.balances.unread(address).is_some()
     }
 
-    /// Replaces a balance that the transaction has not read by the one before the block; the actual
-    /// balance is known when the transaction commits.
+    /// Replaces an unread balance in `change` by the one before the block. The ledger fills in the
+    /// actual balance when the transaction commits.
     pub(super) fn settle_balance(&mut self, change: &mut AccountChange) {
-        let Some(unseen) = self.balances.unseen(change.address) else { return };
+        let Some(unread) = self.balances.unread(change.address) else { return };
         match (&mut change.before, &mut change.after) {
             (Some(before), Some(after)) if before.code_hash == after.code_hash => {
-                before.balance = unseen.base;
-                after.balance = unseen.base;
+                before.balance = unread.base;
+                after.balance = unread.base;
                 change.knows_balance = false;
             }
             // Without code the balance is part of the account.
-            _ => self.count_balance(change.address),
+            _ => self.mark_balance_read(change.address),
         }
     }
 
-    /// Sets whether the view is over everything that the block has written.
+    /// Sets whether the view contains everything that the block has written.
     pub(in crate::evm) fn set_complete(&mut self, complete: bool) {
         self.inner.set_complete(complete);
     }
 
-    /// Fails unless the view is over everything that the block has written; for reads that bypass
+    /// Fails unless the view contains everything that the block has written. For reads that bypass
     /// the view.
     pub(in crate::evm) fn require_complete(&mut self) -> Result<(), ViewStopped> {
         Ok(self.inner.wait_until_final()?)
     }
 
-    /// Latest values of the block if all of them are final, or those of the private batch.
+    /// The latest values of the block if all of them are final, or of the private batch.
     pub(in crate::evm) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
     }
@@ -213,36 +213,35 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     pub(in crate::evm) fn begin(&mut self, reader: TxIndex) {
         self.inner.begin(reader);
         self.inner.base_mut().set_reader(reader);
-        self.remembered.clear();
+        self.pinned_slots.clear();
     }
 
     /// Whether the run has become useless. If so, it stops.
-    pub(super) fn is_of_no_use(&mut self) -> bool {
-        self.inner.is_overtaken() || self.reads_wrong_list()
+    pub(super) fn is_useless(&mut self) -> bool {
+        self.inner.is_overtaken() || self.reads_mismatched_list()
     }
 
-    /// Like [`is_of_no_use`](Self::is_of_no_use), for jumps: checks one jump in `JUMPS_PER_LOOK`,
+    /// Like [`is_useless`](Self::is_useless), but checks only one call in [`JUMPS_PER_CHECK`],
     /// which ends a loop soon enough.
-    pub(super) fn is_of_no_use_at_jump(&mut self) -> bool {
+    pub(super) fn is_useless_at_jump(&mut self) -> bool {
         self.jumps = self.jumps.wrapping_add(1);
-        self.jumps.is_multiple_of(JUMPS_PER_LOOK) && self.is_of_no_use()
+        self.jumps.is_multiple_of(JUMPS_PER_CHECK) && self.is_useless()
     }
 
-    /// Whether the run reads values of an access list that has turned out to be wrong. If so, it
-    /// stops.
-    fn reads_wrong_list(&mut self) -> bool {
-        self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err()
+    /// Whether the run reads from an access list that is known to be wrong. If so, it stops.
+    fn reads_mismatched_list(&mut self) -> bool {
+        self.inner.base_mut().is_above_mismatch() && self.inner.wait_until_final().is_err()
     }
 
     /// Begins a helper's run of the frontier, at the same time as another worker's run.
     pub(super) fn begin_second(&mut self, reader: TxIndex) {
         self.inner.begin_second(reader);
-        self.remembered.clear();
+        self.pinned_slots.clear();
     }
 
     /// Slots that later transactions must see with the same values: see `base_slot`.
-    pub(in crate::evm) fn remembered(&self) -> &[(Address, U256, U256)] {
-        &self.remembered
+    pub(in crate::evm) fn pinned_slots(&self) -> &[(Address, U256, U256)] {
+        &self.pinned_slots
     }
 
     pub(in crate::evm) fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
@@ -262,8 +261,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         else {
             return Err(ViewStopped);
         };
-        // An existing empty account is deleted once a transaction has touched it. Lists do not
-        // contain that, and it affects the refund of a delegation: the account is read when
+        // A transaction that touches an existing empty account deletes it. Lists do not contain the
+        // deletion, which affects the refund of a delegation, so the account is read once
         // everything below is final.
         let may_be_gone = from == Origin::Base && account.is_some_and(Account::is_empty);
         if may_be_gone && self.inner.base_mut().reads_list() && !mutant!(EmptyTold) {
@@ -291,7 +290,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// `account` was read `from` this origin.
     ///
     /// A transaction with an unread balance may commit even if the account no longer comes from the
-    /// base state, provided that it is equal: the ledger then knows the balance.
+    /// base state, provided that it is equal: the ledger then fills in the balance.
     fn loaded_balance(
         &mut self,
         address: Address,
@@ -303,27 +302,27 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             return Ok(account.balance);
         }
         let base = account.balance;
-        let has_moved = self.moved.may_have(address);
+        let may_have_changed = self.changed_balances.may_have(address);
         let is_base = from == Origin::Base;
-        if is_base && !has_moved && self.inner.is_over_final() {
+        if is_base && !may_have_changed && self.inner.is_over_final() {
             return Ok(base);
         }
         // revm treats a code hash of zero as no code and therefore reads the balance.
-        let may_go_unseen = self.balances.are_all_announced()
+        let may_stay_unread = self.balances.announces_all()
             && !code_hash.is_zero()
-            && self.balances.may_go_unseen(address);
-        if !is_base || self.inner.is_over_final() || !may_go_unseen {
+            && self.balances.may_stay_unread(address);
+        if !is_base || self.inner.is_over_final() || !may_stay_unread {
             if is_base {
                 self.inner.store_base(&EvmLocation::Balance(address), EvmValue::Balance(base));
             }
             return self.balance(address);
         }
-        let present = has_moved.then(|| self.inner.peek(&EvmLocation::Balance(address)));
+        let present = may_have_changed.then(|| self.inner.peek(&EvmLocation::Balance(address)));
         let loaded = match present.flatten() {
             Some(EvmValue::Balance(balance)) => balance,
             _ => base,
         };
-        self.balances.leave_unseen(address, loaded, base);
+        self.balances.insert_unread(address, loaded, base);
         Ok(loaded)
     }
 
@@ -333,10 +332,11 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// If an account had neither nonce nor code before the block, revm's `State` reads all of its
     /// storage as zero once the account has been touched, except for slots that it has cached by
     /// then. On a real chain the storage of every such account is zero anyway; test suites have
-    /// artificial accounts, and equality has no exceptions.
+    /// artificial accounts, and results must be equal for them too.
     ///
-    /// The answer thus depends on what lower transactions did, not only on what they wrote, and
-    /// comparing values cannot validate it: such a slot is read when everything below is final.
+    /// So the value depends on what lower transactions touched, not only on what they wrote.
+    /// Validation by value cannot detect that, so such a slot is read once everything below is
+    /// final.
     fn base_slot(
         &mut self,
         address: Address,
@@ -346,7 +346,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         match self.has_base_slots(address)? {
             BaseSlots::Always => Ok(value),
             BaseSlots::SoFar => {
-                self.remembered.push((address, slot, value));
+                self.pinned_slots.push((address, slot, value));
                 Ok(value)
             }
             BaseSlots::Never => Ok(U256::ZERO),
@@ -356,11 +356,11 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Whether unwritten slots of the account have their base values. If the answer may still
     /// change, the transaction waits until all of the state below is final.
     fn has_base_slots(&mut self, address: Address) -> Result<BaseSlots, ViewStopped> {
-        if self.last_solid == Some(address) {
+        if self.last_with_base_slots == Some(address) {
             return Ok(BaseSlots::Always);
         }
-        if self.solid.contains(&address) {
-            self.last_solid = Some(address);
+        if self.with_base_slots.contains(&address) {
+            self.last_with_base_slots = Some(address);
             return Ok(BaseSlots::Always);
         }
         let location = EvmLocation::Account(address);
@@ -369,12 +369,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             _ => self.base_account(address)?,
         };
         if before.is_some_and(|before| !before.is_blank()) {
-            self.solid.insert(address);
-            self.last_solid = Some(address);
+            self.with_base_slots.insert(address);
+            self.last_with_base_slots = Some(address);
             return Ok(BaseSlots::Always);
         }
         let (account, from) = self.account_from(address)?;
-        // A transaction that only touches the account writes a mark at the balance.
+        // A transaction that only touches the account writes a marker at the balance.
         let balance = before.map_or(U256::ZERO, |before| before.balance);
         self.inner.store_base(&EvmLocation::Balance(address), EvmValue::Balance(balance));
         let (_, touched) = self.inner.read_from(&EvmLocation::Balance(address))?;

@@ -2,7 +2,7 @@
 
 use super::EvmView;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::location::{EvmLocation, EvmValue, MOST_PAID};
+use crate::evm::exec::location::{EvmLocation, EvmValue, MAX_BLIND_CREDIT};
 use crate::evm::exec::stopped::ViewStopped;
 use crate::mv::Origin;
 use alloy_primitives::{Address, U256};
@@ -14,42 +14,43 @@ use smallvec::SmallVec;
 pub(in crate::evm) type Payments = SmallVec<[(Address, U256); 1]>;
 
 impl<D: DatabaseRef> EvmView<'_, D> {
-    /// Counts the balance of a payee as read; called before the transaction reads or changes it.
-    pub(super) fn count_payee(&mut self, payee: Address) {
-        if self.is_unseen(payee) && !mutant!(PaymentLookedAt) {
-            self.inner.stop_on_mismatch(Origin::Base);
-            // It stays unread: the payments of earlier transactions in the journal are taken later.
+    /// Marks the balance of a payee as read; called before the transaction reads or changes it.
+    pub(super) fn mark_payee_read(&mut self, payee: Address) {
+        if self.is_balance_unread(payee) && !mutant!(PaymentLookedAt) {
+            self.inner.give_up(Origin::Base);
+            // The balance stays unread: payments of earlier transactions in the journal are taken
+            // later.
             if !mutant!(LookForgetsPayment) {
                 return;
             }
         }
-        self.balances.count(payee);
+        self.balances.mark_read(payee);
     }
 
-    /// Announces a payment of `amount` to `address`. An amount above [`MOST_PAID`] counts as a read
-    /// of the balance.
-    pub(in crate::evm::exec) fn count_payment(&mut self, address: Address, amount: U256) {
+    /// Announces a payment of `amount` to `address`. An amount above [`MAX_BLIND_CREDIT`] counts as
+    /// a read of the balance.
+    pub(in crate::evm::exec) fn announce_payment(&mut self, address: Address, amount: U256) {
         if self.inner.is_sequential() {
             return;
         }
-        if !self.payees.contains(address) || amount > MOST_PAID {
-            self.count_balance(address);
+        if !self.payees.contains(address) || amount > MAX_BLIND_CREDIT {
+            self.mark_balance_read(address);
         }
     }
 
-    /// Counts the balance of each payee for which `may_be` holds as read: the transaction may
-    /// change its nonce and code, and that is no blind credit.
-    pub(in crate::evm::exec) fn count_payees(&mut self, may_be: impl Fn(Address) -> bool) {
+    /// Marks the balance of each payee that `may_be` accepts as read: the transaction may change
+    /// its nonce and code, which a blind credit cannot express.
+    pub(in crate::evm::exec) fn mark_payees_read(&mut self, may_be: impl Fn(Address) -> bool) {
         let is_missed = mutant!(PayeeUncounted);
         for payee in self.payees.iter().filter(|payee| may_be(*payee) && !is_missed) {
-            self.count_balance(payee);
+            self.mark_balance_read(payee);
         }
     }
 
     /// Announces a creation at `address`: a payee without a nonce does not prevent it.
-    pub(in crate::evm::exec) fn count_creation(&mut self, address: Address) {
+    pub(in crate::evm::exec) fn announce_creation(&mut self, address: Address) {
         if self.payees.contains(address) && !mutant!(CreationUncounted) {
-            self.count_balance(address);
+            self.mark_balance_read(address);
         }
     }
 
@@ -59,7 +60,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         if self.inner.is_sequential() {
             return payments;
         }
-        for payee in self.payees.iter().filter(|payee| self.is_unseen(*payee)) {
+        for payee in self.payees.iter().filter(|payee| self.is_balance_unread(*payee)) {
             let at = changes.iter().position(|change| change.address == payee);
             let Some(AccountChange { before, after, .. }) = at.map(|at| changes.swap_remove(at))
             else {
@@ -76,17 +77,16 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     }
 
     /// Stops the run if the `payments` of one transaction to an account add up to more than
-    /// [`MOST_PAID`].
+    /// [`MAX_BLIND_CREDIT`].
     pub(in crate::evm::exec) fn check_payments(&mut self, payments: &Payments) {
-        if payments.iter().any(|(_, paid)| *paid > MOST_PAID) {
-            self.inner.stop_on_mismatch(Origin::Base);
+        if payments.iter().any(|(_, paid)| *paid > MAX_BLIND_CREDIT) {
+            self.inner.give_up(Origin::Base);
         }
     }
 
-    /// Loads a payee for a transaction that only pays it or reads its code: the account as before
-    /// the first transaction, whatever its balance is by now. `None` if the account must be read as
-    /// usual.
-    pub(super) fn unseen_payee(
+    /// Loads a payee for a transaction that only pays it or reads its code: the account before the
+    /// first transaction, whatever its current balance. `None` if the account must be read.
+    pub(super) fn load_unread_payee(
         &mut self,
         address: Address,
     ) -> Result<Option<AccountInfo>, ViewStopped> {
@@ -94,7 +94,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
             return Ok(None);
         }
         let Some(first) = self.payees.get(address) else { return Ok(None) };
-        if !self.balances.may_go_unseen(address) {
+        if !self.balances.may_stay_unread(address) {
             return Ok(None);
         }
         let location = EvmLocation::Balance(address);
@@ -103,7 +103,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         if from != Origin::Base {
             return Ok(None);
         }
-        self.balances.leave_unseen(address, first.balance, first.balance);
+        self.balances.insert_unread(address, first.balance, first.balance);
         Ok(first.without_code())
     }
 }
