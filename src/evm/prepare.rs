@@ -126,7 +126,7 @@ fn prepare<S: StateSource>(
         block_context.has_blind_surcharges = !has_list && is_addition;
         effects.receivers.surcharged = (surcharge.receiver(), info);
     }
-    if config.may_run_ahead() {
+    if config.may_speculate() {
         read_frequent_payees(&block_context, &mut base, effects);
     }
     let (base, changes) = run_calls(&block_context, base, effects)?;

@@ -67,7 +67,7 @@ impl Executor {
     /// with the transactions only.
     #[cfg(feature = "alloy")]
     #[must_use]
-    pub(crate) const fn with_surroundings_apart(mut self) -> Self {
+    pub(crate) const fn without_surrounding_calls(mut self) -> Self {
         self.extensions.has_external_steps = true;
         self
     }
@@ -101,14 +101,10 @@ impl Executor {
         source: AnySource<'static>,
         parts: RequestParts<'_>,
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
-        let most = around.most;
-        let options = self.options(around);
-        execute(
-            &mut LimitedPool { worker_pool: &mut self.threads, max_workers: most },
-            block,
-            source,
-            options,
-        )
+        let max_workers = parts.max_workers;
+        let options = self.options(parts);
+        let mut workers = LimitedPool { worker_pool: &mut self.threads, max_workers };
+        execute(&mut workers, block, source, options)
     }
 
     fn run_build(
@@ -118,15 +114,10 @@ impl Executor {
         pool: &mut dyn TransactionPool,
         parts: RequestParts<'_>,
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
-        let most = around.most;
-        let options = self.options(around);
-        build(
-            &mut LimitedPool { worker_pool: &mut self.threads, max_workers: most },
-            template,
-            source,
-            pool,
-            options,
-        )
+        let max_workers = parts.max_workers;
+        let options = self.options(parts);
+        let mut workers = LimitedPool { worker_pool: &mut self.threads, max_workers };
+        build(&mut workers, template, source, pool, options)
     }
 
     fn options<'f>(&self, parts: RequestParts<'f>) -> Options<'f> {

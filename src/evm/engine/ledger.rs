@@ -341,7 +341,7 @@ impl EvmLedger {
         if let Some(trial) = &mut self.trial {
             trial.note(work);
         }
-        if work.units >= LONG_WORK {
+        if work.units >= LONG_WORK_GAS {
             self.long.push((tx, work.units));
         }
     }

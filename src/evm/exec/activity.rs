@@ -33,7 +33,7 @@ impl DatabaseActivity {
     pub(super) fn read<R>(&self, worker: WorkerId, reads: &mut u32, read: impl FnOnce() -> R) -> R {
         let Some(own) = self.workers.get(usize::from(worker.0)) else { return read() };
         *reads = reads.wrapping_add(1);
-        if reads.is_multiple_of(READS_PER_LOOK) {
+        if reads.is_multiple_of(READS_PER_SAMPLE) {
             let inside = self.workers.iter().map(|worker| worker.inside.load()).sum::<u32>();
             own.samples.store(own.samples.load().wrapping_add(1));
             own.others.store(own.others.load().wrapping_add(inside));
@@ -56,11 +56,11 @@ impl DatabaseActivity {
         let sum = |of: fn(&PerWorker) -> u32| self.workers.iter().map(|it| u64::from(of(it))).sum();
         let samples: u64 = sum(|worker| worker.samples.load());
         let others: u64 = sum(|worker| worker.others.load());
-        if samples < u64::from(FEWEST_LOOKS) || self.workers.len() < 2 {
+        if samples < u64::from(MIN_SAMPLES) || self.workers.len() < 2 {
             return None;
         }
         // The sampling worker is inside, too.
-        Some(4 * (samples + others) >= SLOW_QUARTERS * usual as u64 * samples)
+        Some(4 * (samples + others) >= SLOW_STORAGE_QUARTERS * usual as u64 * samples)
     }
 }
 

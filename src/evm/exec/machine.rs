@@ -135,7 +135,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let view = self.evm.ctx.journaled_state.db_mut();
         let may_become_useless = view.inner.is_second()
             || view.inner.base_mut().reads_list()
-            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK);
+            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK_GAS);
         if may_become_useless == self.usual.is_some() {
             return;
         }

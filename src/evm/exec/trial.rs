@@ -37,6 +37,6 @@ impl Trial {
     /// Whether the committed work shows that speculation costs more than it saves.
     pub(in crate::evm) fn is_lost(&self) -> bool {
         let Self { is_cheap, workers, work, .. } = *self;
-        work.units >= LONG_WORK && is_cheap(work, workers) && !self.activity.seems_slow()
+        work.units >= LONG_WORK_GAS && is_cheap(work, workers) && !self.activity.seems_slow()
     }
 }

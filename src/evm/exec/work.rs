@@ -21,8 +21,9 @@ impl Work {
         precompiles: u64,
     ) -> Self {
         let state_cost = state_cost.min(gas);
-        let more = precompiles.saturating_mul(PRECOMPILE_TIME - 1);
-        let units = (gas - state_cost).saturating_add(state_cost / STATE_TIME).saturating_add(more);
+        let more = precompiles.saturating_mul(PRECOMPILE_WEIGHT - 1);
+        let units =
+            (gas - state_cost).saturating_add(state_cost / COMPUTE_WEIGHT).saturating_add(more);
         Self { units, accesses }
     }
 

@@ -93,7 +93,7 @@ impl Calls {
 /// Returns the contract whose calls have most of the gas limits, by a sample. Only calls that
 /// `counts` accepts are considered.
 fn dominant_contract(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
-    let step = transactions.len().div_ceil(SAMPLE).max(1);
+    let step = transactions.len().div_ceil(SAMPLE_TXS).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {
         let call = Call::of(tx).filter(&counts);
         (call.map(|call| call.contract), u128::from(tx.gas_limit))
@@ -216,7 +216,7 @@ mod tests {
         for contract in 0..20_000 {
             known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
         }
-        assert_eq!(known_calls.known.len(), KNOWN_CALLS);
+        assert_eq!(known_calls.known.len(), MAX_KNOWN_CALLS);
         assert!(known_calls.known.iter().flatten().all(|known| !known.backoff.is_due()));
     }
 }

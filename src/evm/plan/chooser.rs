@@ -136,9 +136,9 @@ impl StrategyChooser {
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
         // Fewer transactions are not conclusive.
-        let is_cheap = transactions >= LEAST_RUN
-            && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
-        let is_access = work.units >= LONG_WORK && is_mostly_access(work, workers);
+        let is_cheap = transactions >= MIN_MEASURED_TXS
+            && is_cheap(transactions, work, workers.min(MAX_CONFLICTING_WORKERS));
+        let is_access = work.units >= LONG_WORK_GAS && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         SegmentFindings {
             cheap_following: if is_cheap { count_cheap_following(block, segment) } else { 0 },

@@ -124,7 +124,7 @@ impl Features {
         let least = MIN_BATCHES_PER_WORKER * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
-            LARGE.. => {
+            LARGE_BLOCK_TXS.. => {
                 starts_disjoint(transactions, payees, first).then_some(Reason::DisjointStart)
             }
             short if short < least => None,
@@ -187,7 +187,7 @@ impl Features {
 
     /// Whether a worker also folds the changes of contiguous batches.
     const fn folds_concurrently(&self) -> bool {
-        self.setting.workers <= FOLDS_MEANWHILE
+        self.setting.workers <= MAX_CONCURRENT_FOLD_WORKERS
     }
 
     /// Whether `transactions` transactions with this total `gas` are not worth a second worker.
@@ -200,7 +200,7 @@ impl Features {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
-            ListUse::Read => return (self.gas < LEAST_GAS).then_some(Reason::TooLittleGas),
+            ListUse::Read => return (self.gas < MIN_PARALLEL_GAS).then_some(Reason::TooLittleGas),
             // On slow storage, speculative runs fetch values for later runs.
             _ if is_wide => return None,
             // The beneficiary's balance is compared after each transaction, so each depends on the

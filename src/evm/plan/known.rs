@@ -133,7 +133,7 @@ impl KnownDependencies {
     /// gas of the block.
     pub(super) fn is_chain(&self, gas: u64) -> bool {
         let longest = self.completion_gas.iter().max().copied().unwrap_or_default();
-        longest > gas / 5 * MOST_OF_FIVE
+        longest > gas / 5 * MAX_CHAIN_FIFTHS
     }
 
     /// The lower transaction that `tx` waits for while everything below `first` is committed.

@@ -179,7 +179,7 @@ mod tests {
         learn(&mut longest, &block, END, &[(LAST, LONG_WORK_GAS)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         // The transaction ran twice; or it ran, and speculation fell back before its turn.
-        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK)][..], 2), (LAST, &[], 1)] {
+        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK_GAS)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
             for _ in 0..LONGEST_BACKOFF {
                 assert_eq!(first(&longest, &block), []);

@@ -12,7 +12,7 @@ use alloy_primitives::map::AddressMap;
 /// A run that reads the balance of such an account waits for all payments below it. If the account
 /// were a sender, each of its transactions would do so.
 pub(in crate::evm) fn frequent_payees(block: &Block) -> Vec<Address> {
-    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
+    let step = block.transactions.len().div_ceil(SAMPLE_TXS).max(1);
     let sample = block.transactions.iter().step_by(step);
     // A single payment is not frequent, however short the block.
     let least = sample.len().div_ceil(FREQUENT_PAYEE_ONE_IN).max(2);

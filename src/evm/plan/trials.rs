@@ -42,7 +42,7 @@ impl Trials {
     /// Whether `remaining` transactions are enough for a trial with at least as many after it. In a
     /// shorter block a trial takes a tenth of the time.
     pub(super) const fn is_worthwhile(remaining: usize) -> bool {
-        let trial = TRIAL_TIMES * FIRST_SEQUENTIAL;
+        let trial = TRIAL_FACTOR * FIRST_SEQUENTIAL_TXS;
         remaining.saturating_sub(trial) >= trial
     }
 
@@ -69,7 +69,7 @@ impl Trials {
     pub(super) const fn length(&self) -> usize {
         match self.evidence {
             Evidence::Pays(length) => length,
-            Evidence::Nothing | Evidence::Failed(_) => TRIAL_TIMES * self.shortest,
+            Evidence::Nothing | Evidence::Failed(_) => TRIAL_FACTOR * self.shortest,
         }
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn weigh<K: PartialEq + Default>(
         }
     }
     // All other keys together reduce the lead by at most their weight.
-    let most = u128::from(MOST_OF_FIVE);
+    let most = u128::from(MAX_CHAIN_FIFTHS);
     if lead * 5 < total * (2 * most - 5) {
         return (total, None);
     }

@@ -165,7 +165,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
         let Some(unread) = self.balances.mark_read(address) else { return };
         let location = EvmLocation::Balance(address);
-        self.inner.know_base(&location, EvmValue::Balance(unread.base));
+        self.inner.store_base(&location, EvmValue::Balance(unread.base));
         // The journal's value was loaded without a recorded read.
         if let Ok((balance, from)) = self.inner.read_from(&location)
             && balance != EvmValue::Balance(unread.loaded)

@@ -17,7 +17,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// Marks the balance of a payee as read; called before the transaction reads or changes it.
     pub(super) fn mark_payee_read(&mut self, payee: Address) {
         if self.is_balance_unread(payee) && !mutant!(PaymentLookedAt) {
-            self.inner.give_up(Origin::Base);
+            self.inner.stop_on_mismatch(Origin::Base);
             // The balance stays unread: payments of earlier transactions in the journal are taken
             // later.
             if !mutant!(LookForgetsPayment) {
@@ -80,7 +80,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// [`MAX_BLIND_CREDIT`].
     pub(in crate::evm::exec) fn check_payments(&mut self, payments: &Payments) {
         if payments.iter().any(|(_, paid)| *paid > MAX_BLIND_CREDIT) {
-            self.inner.give_up(Origin::Base);
+            self.inner.stop_on_mismatch(Origin::Base);
         }
     }
 
