@@ -93,7 +93,7 @@ class Stats:
     sequential: bool
     #: Runs of transactions.
     incarnations: int
-    #: Runs whose result was thrown away.
+    #: Number of aborted runs.
     aborts: int
     #: Runs that had to wait for a lower transaction.
     estimate_reads: int

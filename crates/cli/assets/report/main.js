@@ -48,7 +48,7 @@
       const share = (100 * it.chain_cost) / Math.max(1, costs.chain);
       const functions = it.functions.slice(0, 3).map((one) => (one.signature || one.selector).split("(")[0]).join(", ");
       const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : `without it: no gain: ${it.waits > 0 ? "other locations or chains cost the same" : costs.conflict_chain.length < 2 ? "conflicts do not limit this block" : "another chain is longer"}`,
-        it.without_those_above.chain < it.without.chain ? `without it and those above: ${of(it.without_those_above)}` : null,
+        it.without_those_above.chain < it.without.chain ? `without it and the entries above: ${of(it.without_those_above)}` : null,
         it.sharded && it.kind === "counter" ? `with one counter per sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
         el("span", { title: it.words }, Braid.shorter(it.words)), " ", el("span", { class: "tag" }, it.kind.replaceAll("_", " ")),
@@ -146,7 +146,7 @@
     Braid.matches = new Set();
     byId("title").textContent = `${nameOf(index)}: block ${block.block}, ${Braid.plural(block.txs, "transaction")}`;
     byId("wrong").hidden = block.ok;
-    byId("wrong").textContent = block.ok ? "" : `Unexpected result: ${block.error}. What is shown describes this result. All differences: braid run ${block.file}; usual causes: docs/TROUBLESHOOTING.md`;
+    byId("wrong").textContent = block.ok ? "" : `Unexpected result: ${block.error}. The page describes this result, not the one in the file. All differences: braid run ${block.file}; usual causes: docs/TROUBLESHOOTING.md`;
     Braid.fill(byId("figures"), figures(block));
     byId("plain").textContent = plain(block);
     byId("words").textContent = block.words;

@@ -29,7 +29,7 @@
     const said = group.limits.filter((it) => it.blocks > 0).map((it) => `${{ conflicts: "conflicts", longest: "the longest transaction", workers: "the number of workers" }[it.limit]} in ${Braid.count(it.blocks)}`);
     const first = group.kinds[0];
     const waits = first ? ` Of the gas of all conflict chains, ${share(first.chain_cost, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
-    const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid is faster than the conflict chain allows, because it adds payments of ether without reading the balance.`;
+    const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid beats the bound of the conflict chain, because it adds payments of ether without reading the balance.`;
     return `What limits these blocks on ${Braid.plural(workers, "worker")}: ${said.join(", ")}.${waits}${passed}`;
   };
 

@@ -38,7 +38,7 @@ a --contract.";
 /// List contract functions that conflict, and the variables at which they conflict
 ///
 /// Records what each transaction of a block reads and writes, and compares all pairs of
-/// transactions of different senders. Two transactions conflict where one of them changes what the
+/// transactions of different senders. Two transactions conflict if one of them changes what the
 /// other reads or changes. A conflict is named by the called functions of the contract and by the
 /// variable: a slot or, with --layout, its name. A finding groups the conflicts at variables of one
 /// kind of a contract. docs/LINT.md has details and a CI job. Without
@@ -218,7 +218,7 @@ fn print(
     }
     writeln!(
         out,
-        "{} with {} in {} of {}, the most frequent conflict first",
+        "{} with {} in {} of {}, most frequent first",
         counted(findings.len(), "finding"),
         counted(conflicts(findings), "conflict"),
         counted(transactions, "transaction"),

@@ -45,7 +45,7 @@ const PAGE: &str = "report.html";
 /// Writes one HTML file that needs no network. It has the text of `braid explain`, a chart of the
 /// speed-up by number of workers, a timeline of each worker, the graph of transactions that wait
 /// for each other, a matrix of the contracts that wait for each other, and tables of locations and
-/// transactions. Speed-ups are measured on up to as many workers as there are cores here, and
+/// transactions. Speed-ups are measured on up to one worker per core, and
 /// simulated on 1 to 64; the timeline is that of the simulated workers.
 /// docs/EXPLAIN.md describes the page. Without arguments, it draws a generated demo chain.
 #[derive(Debug, Args)]

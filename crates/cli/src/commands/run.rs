@@ -73,7 +73,7 @@ pub(super) struct RunArgs {
     /// block
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "emit_bal")]
     bal: Option<PathBuf>,
-    /// As --bal, but as an untrusted hint: the list only predicts conflicts
+    /// Like --bal, but untrusted: the list only predicts conflicts
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "bal")]
     bal_hint: Option<PathBuf>,
     /// Print one JSON object per line: one for each block, then the total; docs/BLOCK_FILE.md lists
@@ -87,7 +87,7 @@ enum ModeArg {
     /// Reject the block
     #[default]
     Validate,
-    /// Skip the transaction and go on
+    /// Skip the transaction and continue
     Build,
 }
 

@@ -60,7 +60,7 @@ pub(super) struct SurveyArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
-    /// File for the survey; its suffix selects the format
+    /// File for the survey; its extension selects the format
     #[arg(long, value_name = FORMATS, value_parser = Output::parse)]
     out: Option<Output>,
     /// Tables to print [default: all]

@@ -21,7 +21,7 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   braid trace --tx 3 block.json.zst                      its calls, one a line
-  braid trace --tx 3 --tracer prestate block.json.zst    accounts and slots that it loads, as it found them
+  braid trace --tx 3 --tracer prestate block.json.zst    accounts and slots it loads, before it runs
   braid trace --tx 3 --tracer struct block.json.zst      its instructions
   braid trace --tx 3 --json block.json | jq .gasUsed     as geth's debug_traceTransaction prints it
   braid fetch --rpc URL --block 12345678 --out - | braid trace --tx 0 -

@@ -12,7 +12,7 @@ impl Kind {
                  numbers from the caller's own counter."
             }
             Self::TotalSupply => {
-                "Fix the supply in advance, or keep one counter per caller and add them up when the total is read."
+                "Fix the supply at deployment, or keep a counter per caller and add the counters up when the total is read."
             }
             Self::TokenBalance => {
                 "Transactions change the balance of one holder. If the holder is yours, receive into \
@@ -23,11 +23,11 @@ impl Kind {
                  several accounts and collect later; the wrapped-ether contract cannot be split."
             }
             Self::Pool => {
-                "Trades in one pool depend on each other by design: each needs the price that the one \
-                 before it left. Spread trade over several pools, or settle many orders in one transaction."
+                "Trades in one pool depend on each other by design: each needs the price that the \
+                 previous trade left. Spread trade over several pools, or settle many orders in one transaction."
             }
             Self::Vault => {
-                "Each deposit or withdrawal needs the share price that the one before it left. Queue \
+                "Each deposit or withdrawal needs the share price that the previous request left. Queue \
                  requests and settle many in one transaction, or use several vaults."
             }
             Self::Allowance => "Give each spender a separate allowance, or an unlimited one.",
@@ -42,8 +42,8 @@ impl Kind {
                 "Transactions with the same key conflict here. Make the key depend on the caller, where possible."
             }
             Self::Slot => {
-                "All callers share one variable. If a call does not need the value that the call \
-                 before it left, keep one per caller, drop it, or emit an event instead."
+                "All callers share one variable. If a call does not need the value that the previous call \
+                 left, keep one variable per caller, drop the variable, or emit an event instead."
             }
         }
     }

@@ -172,7 +172,7 @@ fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
     };
     let ((chain, bound), (new_chain, new_bound)) = (shown(before), shown(after));
     if (&chain, &bound) == (&new_chain, &new_bound) {
-        return "hardly any change".to_owned();
+        return "almost no change".to_owned();
     }
     format!(
         "conflict chain {chain} -> {new_chain}, bound on {workers} workers {bound} -> {new_bound}"
@@ -191,8 +191,8 @@ fn in_the_way(
         return Ok(());
     }
     match costs.conflict_chain.len() {
-        0 | 1 => writeln!(text, "Transactions wait here, on shorter chains:")?,
-        _ => writeln!(text, "What is in the way:")?,
+        0 | 1 => writeln!(text, "Shorter chains, which do not limit the block:")?,
+        _ => writeln!(text, "What limits the block:")?,
     }
     for (index, conflict) in first.iter().enumerate() {
         writeln!(text, "{:>2}. {}", index + 1, conflict.words)?;
@@ -212,13 +212,16 @@ fn in_the_way(
                 "no gain: conflicts do not limit this block".to_owned()
             }
             (true, 0) => "no gain: another chain is longer".to_owned(),
-            (true, _) => "no gain: other locations or chains cost the same".to_owned(),
+            (true, _) => {
+                "no gain alone: its transactions still wait elsewhere, or another chain is as long"
+                    .to_owned()
+            }
         };
         writeln!(text, "    without it: {without}")?;
         if index > 0 && conflict.without_those_above != conflict.without {
             writeln!(
                 text,
-                "    without it and those above: {}",
+                "    without it and the entries above: {}",
                 gain(conflict.without_those_above)
             )?;
         }

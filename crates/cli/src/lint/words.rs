@@ -45,7 +45,7 @@ fn one(text: &mut String, number: usize, finding: &Finding) -> fmt::Result {
         let ([first, second], file) = (example.transactions, &example.file);
         writeln!(
             text,
-            "    for example transactions {first} and {second} of {file}: {}",
+            "    example: transactions {first} and {second} of {file}: {}",
             example.words
         )?;
     }

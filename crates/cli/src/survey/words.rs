@@ -87,7 +87,7 @@ pub fn reached(groups: &[Group], workers: usize) -> String {
     let mut note = String::new();
     if passed > 0 {
         note += &format!(
-            "In {} Braid is faster than the conflict chain allows,\n\
+            "In {} Braid beats the bound of the conflict chain,\n\
              because it adds payments of ether without reading the balance.\n",
             count(passed)
         );
@@ -143,7 +143,7 @@ pub fn kinds(group: &Group) -> String {
         "What the conflict chains wait for, by gas of the waiting transactions ({of} on all chains)\n"
     );
     let nothing = match group.kinds[..] {
-        [] => "nothing: no conflict chain costs more than the longest transaction of its block\n",
+        [] => "none: no conflict chain costs more than the longest transaction of its block\n",
         _ => "",
     };
     title + &aligned([Left, Right, Right, Left, Right, Right], &rows) + nothing

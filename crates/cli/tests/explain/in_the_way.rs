@@ -165,10 +165,14 @@ fn nothing_is_in_the_way_of_a_block_whose_longest_transaction_costs_more_than_an
         let text = words::block(&explain(&recording, &question), &question);
         assert!(text.contains("Conflicts do not limit this block"), "{text}");
         assert!(
-            !text.contains("No transaction waits") && !text.contains("What is in the way"),
+            !text.contains("No transaction waits") && !text.contains("What limits the block"),
             "{text}"
         );
-        assert_eq!(text.contains("Transactions wait here, on shorter chains:"), top > 0, "{text}");
+        assert_eq!(
+            text.contains("Shorter chains, which do not limit the block:"),
+            top > 0,
+            "{text}"
+        );
     }
     let recording = recorded(vec![call(1, 0, sender(7), 1), call(2, 0, sender(8), 1)], &[]);
     let text = words::block(&explain(&recording, &question(5)), &question(5));
@@ -210,7 +214,7 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
         "    with one counter per sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
         "not on the longest chain; its own chain costs 69.1 kgas",
         "    without it: no gain: another chain is longer",
-        "    without it and those above: conflict chain 121 kgas -> 43.1 kgas",
+        "    without it and the entries above: conflict chain 121 kgas -> 43.1 kgas",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }

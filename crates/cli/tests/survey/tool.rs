@@ -201,10 +201,7 @@ fn a_block_whose_chain_braid_passes_is_counted() {
     assert_eq!(rows[3]["groups"][0]["passed"], 3);
     let table =
         run(&blocks, &[&["survey", "--rounds", "0", "--table", "reached"][..], &paths].concat(), 0);
-    assert!(
-        table.contains("In 3 blocks Braid is faster than the conflict chain allows"),
-        "{table}"
-    );
+    assert!(table.contains("In 3 blocks Braid beats the bound of the conflict chain"), "{table}");
     for path in paths {
         let words = run(&blocks, &["explain", "--rounds", "0", path], 0);
         assert!(words.contains("This bound assumes that a payment reads"), "{words}");

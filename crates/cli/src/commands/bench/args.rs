@@ -39,7 +39,7 @@ Columns, each a median over all rounds:
   ceiling    what the cores of this machine can reach: one sequential execution per
              worker, all at once; their total work, in sequential time, over the time that
              they take; - for one worker, and for more workers than cores
-  aborted    runs whose result was thrown away
+  aborted    number of aborted runs
   spread     (slowest - fastest) / median of the parallel times
 
 Below each line: microseconds per transaction in each stage, summed over all workers, medians of
@@ -112,7 +112,7 @@ pub struct BenchArgs {
     /// timed
     #[arg(long)]
     pub(super) bal: bool,
-    /// As --bal, but as an untrusted hint: the list only predicts conflicts
+    /// Like --bal, but untrusted: the list only predicts conflicts
     #[arg(long, conflicts_with = "bal")]
     pub(super) bal_hint: bool,
     /// Let Braid compute the access list of each block

@@ -18,17 +18,17 @@ use thiserror::Error;
 /// Options of the explanation of a block.
 #[derive(Clone, Debug, Args)]
 pub(in crate::commands) struct QuestionArgs {
-    /// Leave out the conflicts at a location, or at all locations of a contract or sender; may be
+    /// Ignore the conflicts at a location, or at all locations of a contract or sender; may be
     /// repeated
     #[arg(long, value_name = "LOCATION|ADDRESS")]
     without: Vec<Target>,
-    /// Give each sender a location of its own in place of this one; may be repeated
+    /// Pretend that each sender has its own copy of this location; may be repeated
     #[arg(long, value_name = "LOCATION")]
     sharded: Vec<Location>,
     /// Number of workers for which gains are computed, 1 to 64; may exceed the number of cores
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
-    /// Cost by which conflicts are ordered
+    /// Order conflicts by gas or by time
     #[arg(long, value_enum, default_value_t)]
     by: ByArg,
     /// Number of locations to list
@@ -182,7 +182,7 @@ pub(in crate::commands) fn record(
 /// Describes a result that is not the expected one, and what to do.
 pub(in crate::commands) fn unexpected(file: &str, wrong: &str) -> String {
     format!(
-        "unexpected result: {wrong}. What is shown describes this result. \
+        "unexpected result: {wrong}. The output describes this result, not the one in the file. \
          All differences: braid run {file}; usual causes: docs/TROUBLESHOOTING.md"
     )
 }
