@@ -5,7 +5,7 @@ use braid_blocks::{
     block_file::{BlockFileError, BlockFileErrorKind, FieldError},
     sequential::{Position, SequentialError, SequentialErrorKind},
 };
-use braid_evm::{BlockPosition, BlockError, BlockErrorKind};
+use braid_evm::{BlockError, BlockErrorKind, BlockPosition};
 use pyo3::{PyErr, import_exception};
 use std::any::Any;
 
