@@ -36,9 +36,9 @@ mod prepare;
 mod pull;
 mod run_task;
 mod segment;
+mod sequential_segment;
 #[cfg(feature = "testing")]
 mod simulate;
-mod straight;
 #[cfg(feature = "testing")]
 mod virtual_time;
 mod worker_pool;

@@ -151,7 +151,7 @@ fn try_read<D: DatabaseRef>(
     caught(|| base.account(address)).ok()?.ok()
 }
 
-/// Reads further accounts that may receive blind credits: those that are paid often. Does nothing
+/// Reads the accounts that are paid often, because they may receive blind credits. Does nothing
 /// unless every balance read is announced and accesses are not recorded.
 fn read_frequent_payees<D: DatabaseRef>(
     block_context: &BlockContext,

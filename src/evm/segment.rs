@@ -1,6 +1,6 @@
 //! Runs a segment: prepares store and bundle, dispatches by strategy, and collects the results.
 
-use super::bal::ahead::Prefetch;
+use super::bal::prefetch::Prefetch;
 use super::block::committed::OnCommit;
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
@@ -12,7 +12,7 @@ use super::plan::chooser::StrategyChooser;
 use super::plan::progress::is_mostly_access;
 use super::plan::{Reason, Strategy};
 use super::run_task::RunTask;
-use super::straight::run_sequential;
+use super::sequential_segment::run_sequential;
 use super::worker_pool::{WorkerPool, empty_store};
 use crate::config::{Config, Forced, Policy};
 use crate::ids::{Chunk, TxIndex, WorkerId};

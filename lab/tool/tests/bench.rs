@@ -32,8 +32,8 @@ fn workloads_are_measured_as_by_the_published_tool() {
     for line in &measured {
         assert!(line["ratio"].as_f64() > Some(0.0), "{line}");
         // Processes of their own, of this tool.
-        let is_listed = cfg!(target_os = "linux");
-        assert_eq!(line["par_peak_bytes"].is_u64(), is_listed, "{line}");
+        let is_linux = cfg!(target_os = "linux");
+        assert_eq!(line["par_peak_bytes"].is_u64(), is_linux, "{line}");
     }
     let busy = ["c_erc20", "--txs", "40", "--rounds", "1", "--pause", "0", "--brief", "--busy"];
     bench(&busy, 0);

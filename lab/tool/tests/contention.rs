@@ -76,8 +76,8 @@ fn cells_keep_their_ranks_in_virtual_time() {
             }
         }
         let told = cells[&Contention { told_by: ToldBy::Argument, ..*cell }];
-        let is_listed = cell.told_by != ToldBy::Nothing;
-        if !is_listed && (0..2).any(|at| reached[at] > told.reached[at] * 1.02) {
+        let is_predictable = cell.told_by != ToldBy::Nothing;
+        if !is_predictable && (0..2).any(|at| reached[at] > told.reached[at] * 1.02) {
             wrong.push(format!("{cell}: {found:.2?}, told {told:.2?}"));
         }
     }

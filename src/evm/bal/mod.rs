@@ -2,21 +2,21 @@
 //! it wrote.
 //!
 //! [`recorder`] extracts a transaction's accesses from revm's journal, [`accesses`] stores them,
-//! [`outside`] stores the accesses before and after the transactions, and [`list`] builds the list
+//! [`step_accesses`] stores the accesses before and after the transactions, and [`list`] builds the list
 //! in canonical order. [`prepared_list`] compares accesses with the block's own list, and
 //! [`mismatch`] describes a difference. [`declaration`] covers accesses that transactions declare.
 //! All of this is idle unless the block has a list, a list is being built, or transactions declare
 //! their accesses.
 
 pub(super) mod accesses;
-pub(super) mod ahead;
 #[cfg(feature = "alloy")]
 pub(super) mod apart;
 mod changes;
 pub(super) mod declaration;
-mod first_wrong;
 pub(super) mod list;
+mod lowest_mismatch;
 pub(super) mod mismatch;
-pub(super) mod outside;
+pub(super) mod prefetch;
 pub(super) mod prepared_list;
 pub(super) mod recorder;
+pub(super) mod step_accesses;

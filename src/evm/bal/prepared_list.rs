@@ -6,7 +6,7 @@
 
 use super::accesses::Accesses;
 use super::changes::{at_index, count_below, last_below, slot_index};
-use super::first_wrong::LowestMismatch;
+use super::lowest_mismatch::LowestMismatch;
 use super::mismatch::{AccessListError, AccessListMismatch, first_difference};
 use crate::ids::TxIndex;
 use alloy_eip7928::bal::Bal;

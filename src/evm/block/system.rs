@@ -2,7 +2,7 @@
 //! the irregular state change of the DAO fork.
 
 use super::requests::no_code;
-use crate::evm::bal::outside::StepAccesses;
+use crate::evm::bal::step_accesses::StepAccesses;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
 use crate::evm::exec::input::Block;

@@ -129,7 +129,7 @@ impl BundleAssembly {
         joined
     }
 
-    /// Moves the reverts out, except those of accounts that other workers have folded.
+    /// Moves the reverts out, except for accounts that other workers have folded.
     pub(in crate::evm) fn take_reverts(&mut self) -> Vec<AccountReverted> {
         self.reverts.as_mut().map(core::mem::take).unwrap_or_default()
     }

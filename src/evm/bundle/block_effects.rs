@@ -1,6 +1,6 @@
 //! All effects of a block, before they are folded by account.
 
-use crate::evm::bal::outside::StepAccesses;
+use crate::evm::bal::step_accesses::StepAccesses;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::TxOutcome;

@@ -87,8 +87,8 @@ impl PendingWrites {
         }
     }
 
-    /// Moves pending writes of private batches into `latest`: those of `requested`, an account that
-    /// a system call has read, and of `others`, which it will read. The second call, or a call
+    /// Moves pending writes of private batches into `latest`: writes to `requested`, an account that
+    /// a system call has read, and to `others`, which it will read. The second call, or a call
     /// without `requested`, moves all pending writes.
     pub(in crate::evm) fn complete_for(
         &mut self,

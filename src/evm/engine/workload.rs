@@ -3,7 +3,7 @@
 use super::batches::{EvmBatches, SegmentSetting};
 use super::group::BatchGroup;
 use super::sequential::SequentialRunner;
-use crate::evm::bal::ahead::Prefetch;
+use crate::evm::bal::prefetch::Prefetch;
 use crate::evm::exec::activity::DatabaseActivity;
 use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use crate::evm::exec::block_context::BlockContext;

@@ -2,7 +2,7 @@
 
 use super::activity::DatabaseActivity;
 use super::location::{Account, Code, EvmLocation, EvmValue};
-use crate::evm::bal::ahead::{Prefetch, PrefetchItem};
+use crate::evm::bal::prefetch::{Prefetch, PrefetchItem};
 use crate::evm::bal::prepared_list::{PreparedList, index_of};
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;

@@ -23,7 +23,7 @@ use core::ops::Range;
 pub(in crate::evm) struct StrategyChooser {
     pub(in crate::evm) features: Features,
     progress: Progress,
-    /// Segments so far, without those that committed nothing.
+    /// Segments so far that committed a transaction.
     segments: Vec<Segment>,
     /// Maximum number of workers that have run a segment.
     workers: usize,

@@ -50,7 +50,7 @@ mod payments;
 /// beneficiary's account unless the transaction itself has done so.
 pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     block_context: &'r BlockContext,
-    /// Combines the transaction's changes with those of earlier transactions, if possible.
+    /// Combines the transaction's changes with earlier transactions' changes, if possible.
     window: Option<&'r mut Window>,
     /// The reward, if it is a blind credit.
     pub(super) reward: Cell<Option<U256>>,

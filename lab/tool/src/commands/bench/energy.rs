@@ -57,10 +57,10 @@ pub(super) fn run(args: &EnergyArgs) -> Result<End, Stop> {
     let all = doubling(Config::default().workers);
     let workers = if args.workers.is_empty() { all } else { args.workers.clone() };
     let meter = Meter::of_machine();
-    let is_listed = meter.read().is_some();
+    let counts_joules = meter.read().is_some();
     let mut ways = Ways::new(&workers, meter).map_err(|error| Stop::Message(error.to_string()))?;
     if !args.json {
-        begin(is_listed)?;
+        begin(counts_joules)?;
     }
     let mut progress = Progress::new(items.len());
     let mut end = End::Right;
@@ -105,9 +105,9 @@ fn one(args: &EnergyArgs, item: Item, ways: &mut Ways) -> Found {
     })
 }
 
-fn begin(is_listed: bool) -> io::Result<()> {
+fn begin(counts_joules: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    let joules = if is_listed { "" } else { "; this machine does not tell joules" };
+    let joules = if counts_joules { "" } else { "; this machine does not tell joules" };
     writeln!(out, "build profile {}{joules}", profile::PROFILE)?;
     let bold = Style::new().bold();
     writeln!(
