@@ -59,6 +59,9 @@ pub fn source_lines(
     locations: &[Location],
     of_interest: impl Fn(Option<[u8; 4]>) -> bool,
 ) -> BTreeSet<SourceLine> {
+    if !recording.names.has_lines() {
+        return BTreeSet::new();
+    }
     let sites = recording.transactions.iter().flat_map(|it| &it.sites);
     let here = sites.filter(|it| locations.contains(&it.location) && of_interest(it.function));
     let instructions: BTreeSet<(Instruction, bool)> =

@@ -61,6 +61,12 @@ impl Names {
         layout.map(|layout| layout.fields(path)).unwrap_or_default()
     }
 
+    /// Returns whether the lines of a contract are known.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        !self.maps.is_empty()
+    }
+
     /// Returns the line of source of an instruction in the code of `account`.
     #[must_use]
     pub fn line(&self, account: &Address, counter: usize) -> Option<Line> {
