@@ -104,6 +104,27 @@ fn memory_is_that_of_a_process_of_its_own() {
 }
 
 #[test]
+fn results_are_right_under_every_option() {
+    for option in [
+        "--bal",
+        "--bal-hint",
+        "--emit-bal",
+        "--no-learn",
+        "--no-keccak-cache",
+        "--db-latency=1us",
+        "--db-waits=sleep",
+        "--policy=speculative",
+        "--policy=sequential",
+        "--pause=0",
+        "--seed=7",
+        "--execute=1",
+    ] {
+        let arguments = ["m_mainnet", "--txs", "60", "--rounds", "1", "--workers", "1,2"];
+        bench(&[&arguments[..], &["--brief", "--json", option]].concat(), 0);
+    }
+}
+
+#[test]
 fn more_workers_than_cores_are_simulated() {
     let arguments = ["e_uni", "--txs", "80", "--rounds", "1", "--workers", "2", "--brief"];
     let json = [&arguments[..], &["--simulate", "4,16", "--json"]].concat();

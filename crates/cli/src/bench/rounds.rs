@@ -225,7 +225,11 @@ where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
     let Subject { block, shared, database, reads, .. } = subject;
-    let expected = Prepared::new(block)
+    let mut prepared = Prepared::new(block);
+    if executors.iter().any(|executor| executor.config().access_list) {
+        prepared = prepared.with_access_lists();
+    }
+    let expected = prepared
         .run(database(), OnInvalid::Reject)
         .map_err(|error| BenchError::Invalid(error.to_string()))?;
     let taken = || reads.as_ref().map(ReadCounter::take);
