@@ -27,13 +27,13 @@ pub(super) const TABLES: &[Table] = &[
         name: "real_blocks",
         series: &["real", "real_first"],
         head: BLOCKS,
-        rows: |of| real_blocks(of, |ms| ms >= 1.0),
+        rows: |of| real_blocks(of, true),
     },
     Table {
         name: "short_blocks",
         series: &["real", "real_first"],
         head: BLOCKS,
-        rows: |of| real_blocks(of, |ms| ms < 1.0),
+        rows: |of| real_blocks(of, false),
     },
     Table {
         name: "workloads",
@@ -113,7 +113,7 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "odd",
         series: &["odd"],
-        head: "block|seen before|first seen|processor time|bound",
+        head: "blocks|number|seen before: slowest, median|first seen: slowest, median|processor time|bound|slowest",
         rows: odd,
     },
     Table {
@@ -225,16 +225,13 @@ fn below(lines: &[&Value], limit: f64) -> String {
     lines.iter().filter(|line| number(line, "ratio") < limit).count().to_string()
 }
 
-/// Rows of the real blocks that take as long sequentially as `is_counted` says, in milliseconds.
-fn real_blocks(series: &[&[Value]], is_counted: fn(f64) -> bool) -> Rows {
+/// Rows of the real blocks of 1 ms and more, or of the others.
+fn real_blocks(series: &[&[Value]], long: bool) -> Rows {
     let [seen, first] = series else { return Rows::new() };
+    let is_long = is_long(seen);
     let counted = |lines: &[Value], workers| -> Vec<Value> {
-        let is_named = |name: &str| {
-            let found = seen.iter().find(|line| text(line, "workload") == name);
-            found.is_some_and(|line| is_counted(number(line, "seq_ms")))
-        };
-        let lines = of(lines, workers).into_iter();
-        lines.filter(|line| is_named(text(line, "workload"))).cloned().collect()
+        let lines = of(lines, workers).into_iter().filter(|line| is_long(line) == long);
+        lines.cloned().collect()
     };
     let row = |label: &str, lines: &[Value]| {
         let lines: Vec<&Value> = lines.iter().collect();
@@ -366,6 +363,14 @@ fn transaction_cost(series: &[&[Value]]) -> Rows {
     rows
 }
 
+fn entry(name: &str) -> String {
+    match name {
+        "factory" => "factory over a plain `State`".to_owned(),
+        "factory, handles" => "factory with handles".to_owned(),
+        name => code(name),
+    }
+}
+
 fn entries(series: &[&[Value]]) -> Rows {
     let [lines] = series else { return Rows::new() };
     let names: Vec<&str> =
@@ -384,7 +389,7 @@ fn entries(series: &[&[Value]]) -> Rows {
                     .filter(|it| text(it, "entry") == *name && number(it, "read_us") == read_us)
                     .collect()
             };
-            let mut row = vec![(*name).to_owned(), workers.to_string()];
+            let mut row = vec![entry(name), workers.to_string()];
             for read_us in [0.0, 5.0] {
                 let found = of_entry(read_us);
                 let values = |field| found.iter().map(move |line| number(line, field));
@@ -458,25 +463,40 @@ fn sustained_stages(series: &[&[Value]]) -> Rows {
     series.iter().flat_map(|lines| lines.iter()).map(row).collect()
 }
 
-fn is_real(line: &Value) -> bool {
-    text(line, "workload").contains('-')
-        && number(line, "seq_ms") >= 1.0
-        && ["mainnet-", "holesky-", "sepolia-"]
-            .iter()
-            .any(|net| text(line, "workload").starts_with(net))
+/// Returns a filter for the real blocks of 1 ms and more. The series `real` decides which these are,
+/// so that all tables count the same blocks.
+fn is_long(real: &[Value]) -> impl Fn(&&Value) -> bool {
+    let is_long = |line: &&Value| number(line, "seq_ms") >= 1.0;
+    let names: Vec<&str> =
+        of(real, 2).into_iter().filter(is_long).map(|line| text(line, "workload")).collect();
+    move |line| names.contains(&text(line, "workload"))
+}
+
+/// First blocks of Cancun. Before it, lists are only compared, and blocks that have one run
+/// sequentially.
+const CANCUN: [(&str, u64); 3] =
+    [("mainnet-", 19_426_587), ("holesky-", 894_733), ("sepolia-", 5_187_023)];
+
+fn is_since_cancun(line: &Value) -> bool {
+    CANCUN.iter().any(|(net, first)| {
+        let number = text(line, "workload").strip_prefix(net).map(str::parse::<u64>);
+        number.is_some_and(|number| number.is_ok_and(|number| number >= *first))
+    })
 }
 
 fn with_list(series: &[&[Value]]) -> Rows {
     let [real, workloads, lists] = series else { return Rows::new() };
+    let is_long = is_long(real);
     let (real, without, with) = (of(real, 2), of(workloads, 2), of(lists, 2));
     let quartiles = |lines: &[&Value]| {
         let all = spread(lines, "ratio");
         all.get(..4).unwrap_or_default().join(", ")
     };
-    let real: Vec<&Value> = real.into_iter().filter(|line| is_real(line)).collect();
-    let listed: Vec<&Value> = with.iter().copied().filter(|line| is_real(line)).collect();
+    let counts = |line: &&Value| is_long(line) && is_since_cancun(line);
+    let real: Vec<&Value> = real.into_iter().filter(counts).collect();
+    let listed: Vec<&Value> = with.iter().copied().filter(counts).collect();
     let mut rows = vec![vec![
-        format!("{} real blocks of 1 ms and more: slowest, quartiles", listed.len()),
+        format!("{} real blocks of 1 ms and more, since Cancun: slowest, quartiles", listed.len()),
         quartiles(&real),
         quartiles(&listed),
         two(median(&real, "cpu_ratio")),
@@ -507,9 +527,9 @@ fn list_cost(series: &[&[Value]]) -> Rows {
             .zip(with)
             .map_or(f64::NAN, |(without, with)| number(without, "ratio") / number(with, "ratio"))
     };
-    let names: Vec<&Value> = of(made, 1);
-    let real: Vec<&str> =
-        names.iter().filter(|line| is_real(line)).map(|line| text(line, "workload")).collect();
+    let (names, is_long): (Vec<&Value>, _) = (of(made, 1), is_long(real));
+    let long = names.iter().copied().filter(|line| is_long(line));
+    let real: Vec<&str> = long.map(|line| text(line, "workload")).collect();
     let mean = |workers| two(geometric(real.iter().map(|name| cost(name, workers))));
     let mut rows = vec![vec![
         format!("{} real blocks of 1 ms and more, geometric mean", real.len()),
@@ -527,8 +547,9 @@ fn list_cost(series: &[&[Value]]) -> Rows {
 fn busy(series: &[&[Value]]) -> Rows {
     let [busy, busier, idle] = series else { return Rows::new() };
     let labels = ["one process per core", "two processes per core", "none"];
+    let is_long = is_long(idle);
     let row = |(label, lines): (&str, &&[Value])| {
-        let lines: Vec<&Value> = of(lines, 2).into_iter().filter(|line| is_real(line)).collect();
+        let lines: Vec<&Value> = of(lines, 2).into_iter().filter(&is_long).collect();
         let mut row = vec![label.to_owned()];
         row.extend(spread(&lines, "ratio").into_iter().take(4));
         row.extend([below(&lines, 0.6), two(median(&lines, "cpu_ratio"))]);
@@ -566,18 +587,32 @@ fn contention(series: &[&[Value]]) -> Rows {
     kinds.iter().map(row).collect()
 }
 
+/// One row for each group of blocks, with the slowest of them by name.
 fn odd(series: &[&[Value]]) -> Rows {
     let [lines] = series else { return Rows::new() };
-    let row = |line: &Value| {
+    let mut groups: Vec<&str> = lines.iter().map(|line| text(line, "group")).collect();
+    groups.dedup();
+    let row = |group: &&str| {
+        let of_group: Vec<&Value> =
+            lines.iter().filter(|line| text(line, "group") == *group).collect();
+        let slowest = |one: &&&Value, other: &&&Value| {
+            number(one, "learned").total_cmp(&number(other, "learned"))
+        };
+        let slowest = of_group.iter().min_by(slowest).map_or("", |line| text(line, "row"));
+        let lowest = |field| of_group.iter().map(|line| number(line, field)).fold(9.9, f64::min);
+        let lowest_and_median =
+            |field| format!("{}, **{}**", two(lowest(field)), two(median(&of_group, field)));
         vec![
-            format!("{}: {}", text(line, "group"), text(line, "row")),
-            two(number(line, "learned")),
-            two(number(line, "fresh")),
-            two(number(line, "cpu")),
-            two(number(line, "bound")),
+            (*group).to_owned(),
+            of_group.len().to_string(),
+            lowest_and_median("learned"),
+            lowest_and_median("fresh"),
+            two(median(&of_group, "cpu")),
+            two(median(&of_group, "bound")),
+            slowest.to_owned(),
         ]
     };
-    lines.iter().map(row).collect()
+    groups.iter().map(row).collect()
 }
 
 fn real_blocks_virtual(series: &[&[Value]]) -> Rows {
@@ -607,7 +642,8 @@ fn with_list_virtual(series: &[&[Value]]) -> Rows {
     let [without, with] = series else { return Rows::new() };
     let row = |workers: u64| {
         let mean = |lines: &[Value], field: &str| {
-            two(geometric(of(lines, workers).into_iter().map(|line| number(line, field))))
+            let lines = of(lines, workers).into_iter().filter(|line| is_since_cancun(line));
+            two(geometric(lines.map(|line| number(line, field))))
         };
         vec![
             workers.to_string(),
@@ -639,8 +675,9 @@ const AIMS: [(&str, &str); 14] = [
 
 fn aims(series: &[&[Value]]) -> Rows {
     let [seen, first, workloads, workloads_first, cost] = series else { return Rows::new() };
+    let is_long = is_long(seen);
     let counted = |lines, workers| -> Vec<&Value> {
-        of(lines, workers).into_iter().filter(|line| is_real(line)).collect()
+        of(lines, workers).into_iter().filter(&is_long).collect()
     };
     let quartiles =
         |lines: &[&Value]| spread(lines, "ratio").get(1..4).unwrap_or_default().join(", ");
@@ -722,7 +759,7 @@ mod tests {
             of(1).chain(of(2)).collect()
         };
         let (seen, first) = (lines(1.0), lines(0.9));
-        let long = real_blocks(&[&seen, &first], |ms| ms >= 1.0);
+        let long = real_blocks(&[&seen, &first], true);
         let expected = [
             "two workers, seen before",
             "2",
@@ -735,7 +772,7 @@ mod tests {
             "0",
         ];
         assert_eq!(long.first().map(|row| row.as_slice()), Some(&expected.map(str::to_owned)[..]));
-        let short = real_blocks(&[&seen, &first], |ms| ms < 1.0);
+        let short = real_blocks(&[&seen, &first], false);
         let cells = short.get(1).map(|row| (row[1].as_str(), row[2].as_str(), row[8].as_str()));
         assert_eq!(cells, Some(("1", "0.45", "1")));
     }
