@@ -1,4 +1,4 @@
-//! Draws the README's chart from the table of real blocks.
+//! Draws the README's chart from the table of Braid and pevm side by side.
 
 use crate::pages::writes;
 use crate::root;
@@ -79,7 +79,7 @@ fn chart(rows: &[Vec<String>]) -> String {
 
 #[test]
 fn the_chart_shows_the_table() {
-    let drawn = chart(&rows("benchmarks/real_blocks"));
+    let drawn = chart(&rows("benchmarks/rivals"));
     let path = root().join(CHART);
     if writes() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
