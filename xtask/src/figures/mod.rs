@@ -32,7 +32,7 @@ pub(crate) struct FiguresArgs {
     /// Measure again what has been measured
     #[arg(long)]
     again: bool,
-    /// Build the tables from the series measured before
+    /// Build the tables from the series measured before; all of them are needed
     #[arg(long, conflicts_with_all = ["words", "again"])]
     tables: bool,
 }
@@ -97,24 +97,27 @@ fn measure(mut command: Command, file: &Path) -> Result<String, String> {
     Ok(file.display().to_string())
 }
 
-/// Writes every table whose series have been measured, and the build and host they come from.
+/// Writes the tables, and the build and host they come from, if all series have been measured.
 fn write(root: &Path, folder: &Path) -> Result<String, String> {
-    let mut measured = Measured::new();
+    let (mut measured, mut missing) = (Measured::new(), Vec::new());
     for series in SERIES {
         let Ok(text) = fs::read_to_string(folder.join(format!("{}.jsonl", series.name))) else {
+            missing.push(series.name);
             continue;
         };
         let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
         measured.insert(series.name, lines.map_err(|error| format!("{}: {error}", series.name))?);
     }
+    if !missing.is_empty() {
+        // All tables are of one commit.
+        return Ok(format!("not written: {} are not measured yet", missing.join(", ")));
+    }
     let mut written = Vec::new();
     for table in TABLES {
-        if table.series.iter().all(|name| measured.contains_key(name)) {
-            let text = table.text(&measured).map_err(|why| format!("{}: {why}", table.name))?;
-            let file = root.join(FOLDER).join(format!("{}.tsv", table.name));
-            fs::write(file, text).map_err(in_words)?;
-            written.push(table.name);
-        }
+        let text = table.text(&measured).map_err(|why| format!("{}: {why}", table.name))?;
+        let file = root.join(FOLDER).join(format!("{}.tsv", table.name));
+        fs::write(file, text).map_err(in_words)?;
+        written.push(table.name);
     }
     let origin = root.join(FOLDER).join(ORIGIN);
     fs::copy(folder.join(ORIGIN), origin).map_err(in_words)?;

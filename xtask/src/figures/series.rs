@@ -22,8 +22,9 @@ pub(super) const SERIES: &[Series] = &[
     series("workloads_first", "--workers 2 --brief --rounds 5 --no-learn"),
     series(
         "short",
-        "e_uni stablecoin-batch mixed m_mainnet rollup-batch c_erc20 a_raw lending governance \
-                     g_hybrid nft-game supply-chain --txs 400 --workers 2 --brief --rounds 15",
+        "a_raw b_rawhot c_erc20 d_erc20hot e_uni f_unipool g_hybrid g_hybshuf i_payout m_mainnet \
+                  nft-game lending governance supply-chain stablecoin-batch rollup-batch mixed \
+                  --txs 400 --workers 2 --brief --rounds 15",
     ),
     series("cost", "nft-game supply-chain lending m_mainnet mixed c_erc20 --cost"),
     series(

@@ -20,7 +20,7 @@ pub(super) struct Table {
 
 type Rows = Vec<Vec<String>>;
 
-const BLOCKS: &str = "blocks|number|slowest|lower quartile|**median**|upper quartile|fastest|processor time|below 0.97";
+const BLOCKS: &str = "speed-up|blocks|slowest|lower quartile|**median**|upper quartile|fastest|processor time|below 0.97";
 
 pub(super) const TABLES: &[Table] = &[
     Table {
@@ -38,7 +38,8 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "workloads",
         series: &["workloads", "workloads_first"],
-        head: "block|revm, us/tx|one worker|**two workers, seen before**|first seen|processor time|two halves, unmerged",
+        head: "block|revm, us/tx|one worker, seen before|**two workers, seen before**|two workers, first seen|\
+               processor time, two workers seen before|two halves, unmerged",
         rows: workloads,
     },
     Table {
@@ -62,7 +63,7 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "transaction_cost",
         series: &["cost"],
-        head: "workload|way|processor time|beyond revm|speed-up|execute|of that, reads and records|publish|\
+        head: "workload|policy|processor time|beyond revm|speed-up|execute|execute, beyond sequential|publish|\
                coordinate, validate|commit|bundle",
         rows: transaction_cost,
     },
@@ -76,14 +77,15 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "sustained",
         series: SUSTAINED,
-        head: "load|Braid, transactions a second|revm, transactions a second|ratio|latency p50, p99|memory|CPU s per Mgas",
+        head: "load|Braid, transactions per second|revm, transactions per second|ratio|latency p50, p99|memory|\
+               processor seconds per Mgas",
         rows: sustained,
     },
     Table {
         name: "sustained_stages",
         series: SUSTAINED,
-        head: "load|executing|receipts, hash|waiting for the writer|waiting for transactions|\
-               writer thread: changes and root|writer thread: store",
+        head: "load|execution|receipts, hash|waiting for the writer|waiting for transactions|\
+               writer thread: changes and root|writer thread: store|supplying thread",
         rows: sustained_stages,
     },
     Table {
@@ -107,26 +109,27 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "contention",
         series: &["contention"],
-        head: "slots|1|2|4|16|40|100|300|1,000",
+        head: "call \\ slots|1|2|4|16|40|100|300|1,000",
         rows: contention,
     },
     Table {
         name: "odd",
         series: &["odd"],
-        head: "blocks|number|seen before: slowest, median|first seen: slowest, median|processor time|bound|slowest",
+        head: "blocks|number|seen before: slowest, median|first seen: slowest, median|\
+               processor time, the larger of both|estimated bound|slowest block, seen before",
         rows: odd,
     },
     Table {
         name: "real_blocks_virtual",
         series: &["real_virtual"],
-        head: "workers|seen before, first seen|tuning half|held-out half|work of all runs|\
-               bound by chains of conflicts|bound by the longest transaction",
+        head: "workers|all blocks|tuning half|held-out half|work|bound: chains of conflicts|\
+               bound: longest transaction",
         rows: real_blocks_virtual,
     },
     Table {
         name: "with_list_virtual",
         series: &["real_virtual", "lists_virtual"],
-        head: "workers|without a list|with its list|bound by the longest transaction",
+        head: "workers|without a list|with its list|bound: longest transaction",
         rows: with_list_virtual,
     },
     Table {
@@ -145,7 +148,13 @@ impl Table {
     pub(super) fn text(&self, measured: &Measured) -> Result<String, String> {
         let lines: Option<Vec<_>> =
             self.series.iter().map(|name| measured.get(name).map(Vec::as_slice)).collect();
-        let rows = (self.rows)(&lines.ok_or("a series is missing")?);
+        let lines = lines.ok_or("a series is missing")?;
+        if let Some(line) =
+            lines.iter().copied().flatten().find(|line| !text(line, "error").is_empty())
+        {
+            return Err(format!("{}: {}", text(line, "file"), text(line, "error")));
+        }
+        let rows = (self.rows)(&lines);
         if rows.is_empty() {
             return Err("it has no rows".into());
         }
@@ -338,8 +347,13 @@ fn transaction_cost(series: &[&[Value]]) -> Rows {
     let mut rows = Rows::new();
     for line in *lines {
         let name = code(text(line, "workload"));
-        let mut revm =
-            vec![name.clone(), "revm".into(), two(number(line, "revm_us")), "-".into(), two(1.0)];
+        let mut revm = vec![
+            name.clone(),
+            "sequential revm".into(),
+            two(number(line, "revm_us")),
+            "-".into(),
+            two(1.0),
+        ];
         revm.extend(vec!["-".to_owned(); 6]);
         rows.push(revm);
         for way in line.get("ways").and_then(Value::as_array).into_iter().flatten() {
@@ -453,6 +467,7 @@ fn sustained_stages(series: &[&[Value]]) -> Rows {
             "waiting_for_transactions",
             "preparing",
             "storing",
+            "supplying",
         ];
         let share =
             |stage: &str| number(line, &format!("braid.stages_seconds.{stage}")) / all * 100.0;
@@ -599,7 +614,8 @@ fn odd(series: &[&[Value]]) -> Rows {
             number(one, "learned").total_cmp(&number(other, "learned"))
         };
         let slowest = of_group.iter().min_by(slowest).map_or("", |line| text(line, "row"));
-        let lowest = |field| of_group.iter().map(|line| number(line, field)).fold(9.9, f64::min);
+        let lowest =
+            |field| of_group.iter().map(|line| number(line, field)).fold(f64::INFINITY, f64::min);
         let lowest_and_median =
             |field| format!("{}, **{}**", two(lowest(field)), two(median(&of_group, field)));
         vec![
@@ -701,19 +717,19 @@ fn aims(series: &[&[Value]]) -> Rows {
         ["the same, divided by the two unmerged halves: median", &two(of_bound), "1"],
         ["the same, first seen: quartiles", &quartiles(&counted(first, 2)), "**1.45**"],
         [
-            "of these, below 0.97: seen before, first seen",
+            "real blocks of 1 ms and more below 0.97: seen before, first seen",
             &format!("{}, {}", below(&both, 0.97), below(&counted(first, 2), 0.97)),
             "0",
         ],
         ["processor time, seen before: median", &two(median(&both, "cpu_ratio")), "1.25"],
         ["one worker, seen before: quartiles", &quartiles(&counted(seen, 1)), "1.00, **1.02**"],
         [
-            "sharing a call of `nft-game`, processor time beyond sequential revm",
+            "speculative call of `nft-game`: processor time beyond sequential revm",
             &format!("{:.1} us", beyond(2, "speculative")),
             "4 us",
         ],
         [
-            "the same on one worker, beyond a sequential run by Braid",
+            "the same on one worker, beyond Braid's sequential path",
             &format!("{:.1} us", beyond(1, "speculative") - beyond(1, "sequential")),
             "1.5 us",
         ],

@@ -21,7 +21,7 @@ fn x(speed_up: f64) -> f64 {
 
 /// Draws one row: the range of all blocks, the box of the quartiles, and the median.
 fn draw_row(svg: &mut String, row: &[String], top: usize) {
-    let [label, build, values @ ..] = row else { panic!("a row without values: {row:?}") };
+    let [label, build, blocks, values @ ..] = row else { panic!("a row without values: {row:?}") };
     let value = |cell: &String| cell.trim_matches('*').parse().expect("a number");
     let values: Vec<f64> = values.iter().take(5).map(value).collect();
     let [slowest, lower, median, upper, fastest] = values[..] else {
@@ -33,7 +33,7 @@ fn draw_row(svg: &mut String, row: &[String], top: usize) {
     let mut add = |line: String| writeln!(svg, "{line}").expect("a string takes all");
     add(format!(r#"<text x="8" y="{}" fill="{text}">{label}</text>"#, top + 12));
     add(format!(
-        r#"<text x="8" y="{}" fill="{text}" font-size="11">build {build}</text>"#,
+        r#"<text x="8" y="{}" fill="{text}" font-size="11">{blocks} blocks, build {build}</text>"#,
         top + 26
     ));
     add(format!(
