@@ -73,7 +73,7 @@ fn what_does_not_fit_is_left_out() {
             let Outcome::Skipped(reason) = outcome else { return None };
             Some((index, reason.clone()))
         });
-        let full = |asked, available| Rejection::BlobGas { asked, available };
+        let full = |requested, available| Rejection::BlobGas { requested, available };
         assert_eq!(
             skipped.collect::<Vec<_>>(),
             [(2, full(2 * BLOB, BLOB)), (5, full(BLOB, 0))],

@@ -67,7 +67,7 @@ fn a_transaction_does_something_else() {
     let block = Block { access_list: Some(Arc::new(list)), ..scene.block.clone() };
     let output = lists.block(block).database(scene.database()).execute().expect("its own list");
     assert!(has(&output, (Strategy::AccessList, Reason::AccessList)), "{:?}", output.segments);
-    assert!(has(&output, (Strategy::Sequential, Reason::Unexpected)), "{:?}", output.segments);
+    assert!(has(&output, (Strategy::Sequential, Reason::Unlisted)), "{:?}", output.segments);
 }
 
 /// Executes a block with slow reads.

@@ -88,9 +88,12 @@ fn index_is_complete(model: &BlockModel, state: &State) -> bool {
 
 fn speculative_properties() -> Vec<Property<BlockModel>> {
     vec![
-        Property::always("I1: the committed prefix equals serial execution", prefix_is_sequential),
         Property::always(
-            "I1: the state at the frontier equals serial execution",
+            "I1: the committed prefix equals sequential execution",
+            prefix_is_sequential,
+        ),
+        Property::always(
+            "I1: the state at the frontier equals sequential execution",
             state_is_sequential,
         ),
         Property::always("no command breaks a rule (I2, I13, window)", |_, s: &State| {
@@ -103,7 +106,7 @@ fn speculative_properties() -> Vec<Property<BlockModel>> {
                 s.finished || s.broken.is_some() || s.violation.is_some() || !model.is_terminal(s)
             },
         ),
-        Property::always("I12: the block ends as serial execution does", ends_as_sequential),
+        Property::always("I12: the block ends as sequential execution does", ends_as_sequential),
         Property::always("I9: work is bounded", |model: &BlockModel, s: &State| {
             let scenario = model.scenario(s);
             // A job may be taken over after it ran the transaction twice.
@@ -174,7 +177,7 @@ fn state_is_sequential(model: &BlockModel, state: &State) -> bool {
 }
 
 fn ends_as_sequential(model: &BlockModel, state: &State) -> bool {
-    let serial = model.sequential_result(state);
+    let sequential = model.sequential_result(state);
     match state.protocol.halt() {
         Some(Halt::Cancelled) => state.cancelled,
         Some(Halt::Fallback) => {
@@ -183,9 +186,9 @@ fn ends_as_sequential(model: &BlockModel, state: &State) -> bool {
         }
         None => {
             !state.finished
-                || (serial.halt.is_none() && state.outcomes.len() == serial.outcomes.len())
+                || (sequential.halt.is_none() && state.outcomes.len() == sequential.outcomes.len())
         }
-        halt => halt == serial.halt && state.outcomes.len() == serial.outcomes.len(),
+        halt => halt == sequential.halt && state.outcomes.len() == sequential.outcomes.len(),
     }
 }
 

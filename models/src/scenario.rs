@@ -210,11 +210,11 @@ impl Scenario {
     #[must_use]
     pub fn run_sequentially(&self) -> SequentialResult {
         let mut values = [0; LOCATIONS];
-        let mut serial = SequentialResult::before(values);
+        let mut sequential = SequentialResult::before(values);
         for (index, tx) in self.txs.iter().enumerate() {
             let mut seen = tx.read.map_or(0, |location| values[location]);
             if tx.kind == Kind::ReadsCredits {
-                seen = seen.wrapping_add(credits(&serial.outcomes));
+                seen = seen.wrapping_add(credits(&sequential.outcomes));
             }
             let at = TxIndex(index as u32);
             let ended = if tx.kind == Kind::NoRoom {
@@ -227,23 +227,23 @@ impl Scenario {
                     if let Some((location, value)) = write {
                         values[location] = value;
                     }
-                    serial.outcomes.push(Some(seen));
-                    serial.written.push(write);
+                    sequential.outcomes.push(Some(seen));
+                    sequential.written.push(write);
                 }
                 Err(Halt::Failed(_, Failure::Rejected) | Halt::NoRoom(_))
                     if self.limits.skip_rejected =>
                 {
-                    serial.outcomes.push(None);
-                    serial.written.push(None);
+                    sequential.outcomes.push(None);
+                    sequential.written.push(None);
                 }
                 Err(halt) => {
-                    serial.halt = Some(halt);
-                    return serial;
+                    sequential.halt = Some(halt);
+                    return sequential;
                 }
             }
-            serial.states.push(values);
+            sequential.states.push(values);
         }
-        serial
+        sequential
     }
 }
 

@@ -138,11 +138,11 @@ impl State {
     /// Creates the state at the start of a block, before the owner's first step.
     #[must_use]
     pub fn new(
-        (index, scenario, serial): (usize, &Scenario, &SequentialResult),
+        (index, scenario, sequential): (usize, &Scenario, &SequentialResult),
         workers: usize,
     ) -> Self {
         let first = scenario.begun as usize;
-        let written = serial.written.get(..first).unwrap_or_default();
+        let written = sequential.written.get(..first).unwrap_or_default();
         let mut batches = Batches::new(scenario.batches.len(), scenario.list.is_some());
         batches.continue_from(written);
         let mut store = Store::default();
@@ -162,7 +162,7 @@ impl State {
             records: [Record::default(); MOST_TRANSACTIONS],
             claims: [0; MOST_TRANSACTIONS],
             runs: [0; MOST_TRANSACTIONS],
-            outcomes: serial.outcomes[..written.len()].to_vec(),
+            outcomes: sequential.outcomes[..written.len()].to_vec(),
             batches,
             stopped: false,
             cancelled: false,

@@ -200,7 +200,7 @@ fn a_chain_may_ask_for_declared_accesses() {
         let mut chain = Chain::open(store, config(1)).expect("a chain");
         let executed = chain.execute(ChainBlock { block, ..ChainBlock::default() });
         let output = executed.expect("a valid block").output;
-        let left: Vec<_> = output.undeclared.iter().map(|(tx, how)| (tx.0, how.place)).collect();
+        let left: Vec<_> = output.undeclared.iter().map(|(tx, how)| (tx.0, how.location)).collect();
         let expected: &[_] = if declared == Some(true) { &[(0, slot)] } else { &[] };
         assert_eq!(left, expected);
         output.receipts.iter().map(|receipt| receipt.success).collect::<Vec<_>>()

@@ -238,9 +238,11 @@ impl Accesses {
             Some(DeclaredLocation { slot: Some(*slot), ..account(index)? })
         };
         let changes_pass = mutant!(UndeclaredChangePasses);
-        let wrong = |place: DeclaredLocation, is_write: bool| match declared.find(place) {
-            None => Some(Undeclared { place, is_change: false }),
-            Some(false) if is_write && !changes_pass => Some(Undeclared { place, is_change: true }),
+        let wrong = |location: DeclaredLocation, is_write: bool| match declared.find(location) {
+            None => Some(Undeclared { location, is_change: false }),
+            Some(false) if is_write && !changes_pass => {
+                Some(Undeclared { location, is_change: true })
+            }
             Some(_) => None,
         };
         let accounts =
@@ -250,8 +252,8 @@ impl Accesses {
         let changed = changed.chain(self.nonces.iter().map(|(of, _)| of));
         let changed = changed.chain(self.codes.iter().map(|(of, _)| of)).filter_map(account);
         let written = self.writes.iter().filter_map(|(of, key, _)| slot(of, key));
-        let reads = read.filter_map(|place| wrong(place, false));
-        let writes = changed.chain(written).filter_map(|place| wrong(place, true));
-        reads.chain(writes).min_by_key(|wrong| wrong.place)
+        let reads = read.filter_map(|location| wrong(location, false));
+        let writes = changed.chain(written).filter_map(|location| wrong(location, true));
+        reads.chain(writes).min_by_key(|wrong| wrong.location)
     }
 }

@@ -27,7 +27,7 @@ pub struct DeclaredLocation {
 pub struct Declaration {
     /// Declared locations, sorted and unique, with whether each may change. An account precedes its
     /// slots.
-    places: Vec<(DeclaredLocation, bool)>,
+    locations: Vec<(DeclaredLocation, bool)>,
 }
 
 /// A transaction's access outside its declaration: the first in order of address and slot.
@@ -35,7 +35,7 @@ pub struct Declaration {
 #[non_exhaustive]
 pub struct Undeclared {
     /// The accessed location.
-    pub place: DeclaredLocation,
+    pub location: DeclaredLocation,
     /// True if the location was declared read-only but changed; false if it was not declared.
     pub is_change: bool,
 }
@@ -51,10 +51,10 @@ impl fmt::Display for DeclaredLocation {
 
 impl fmt::Display for Undeclared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, is_change } = self;
+        let Self { location, is_change } = self;
         match is_change {
-            true => write!(f, "it changes the {place}, which it declares as read only"),
-            false => write!(f, "it accesses the {place}, which it does not declare"),
+            true => write!(f, "it changes the {location}, which it declares as read only"),
+            false => write!(f, "it accesses the {location}, which it does not declare"),
         }
     }
 }
@@ -81,52 +81,52 @@ impl Declaration {
         let is_separator =
             |it: &AccessListItem| it.address == tx.caller && it.storage_keys.is_empty();
         let read_only = items.iter().position(is_separator).unwrap_or_default();
-        let mut places = Vec::with_capacity(2 + items.len());
+        let mut locations = Vec::with_capacity(2 + items.len());
         for (index, item) in items.iter().enumerate() {
             let may_change = index >= read_only;
             let slots = &item.storage_keys;
-            places.push((account(item.address), may_change && slots.is_empty()));
-            places.extend(slots.iter().map(|slot| {
+            locations.push((account(item.address), may_change && slots.is_empty()));
+            locations.extend(slots.iter().map(|slot| {
                 let slot = Some(U256::from_be_bytes(slot.0));
                 (DeclaredLocation { address: item.address, slot }, may_change)
             }));
         }
-        places.push((account(tx.caller), true));
+        locations.push((account(tx.caller), true));
         match tx.kind.to() {
-            Some(to) => places.push((account(*to), !tx.value.is_zero())),
-            None => places.push((account(tx.caller.create(tx.nonce)), true)),
+            Some(to) => locations.push((account(*to), !tx.value.is_zero())),
+            None => locations.push((account(tx.caller.create(tx.nonce)), true)),
         }
         let signers = tx.authorization_list.iter().filter_map(AuthorizationTr::authority);
-        places.extend(signers.map(|signer| (account(signer), true)));
-        Self::new(places)
+        locations.extend(signers.map(|signer| (account(signer), true)));
+        Self::new(locations)
     }
 
-    fn new(mut places: Vec<(DeclaredLocation, bool)>) -> Self {
-        places.sort_unstable();
+    fn new(mut locations: Vec<(DeclaredLocation, bool)>) -> Self {
+        locations.sort_unstable();
         // Of equal locations, the one that may change sorts last and must survive.
-        places.reverse();
-        places.dedup_by_key(|(place, _)| *place);
-        places.reverse();
-        Self { places }
+        locations.reverse();
+        locations.dedup_by_key(|(place, _)| *place);
+        locations.reverse();
+        Self { locations }
     }
 
     /// Declared locations, sorted, with whether each may change.
-    pub fn places(&self) -> impl Iterator<Item = (DeclaredLocation, bool)> + '_ {
-        self.places.iter().copied()
+    pub fn locations(&self) -> impl Iterator<Item = (DeclaredLocation, bool)> + '_ {
+        self.locations.iter().copied()
     }
 
     /// Whether one transaction may change a location that the other declares.
     #[must_use]
     pub fn conflicts(&self, other: &Self) -> bool {
-        self.places.iter().any(|(place, may_change)| {
+        self.locations.iter().any(|(place, may_change)| {
             other.find(*place).is_some_and(|other_may| other_may || *may_change)
         })
     }
 
     /// Whether `place` may change; `None` if it is not declared.
     pub(super) fn find(&self, place: DeclaredLocation) -> Option<bool> {
-        let found = self.places.binary_search_by_key(&place, |(place, _)| *place).ok()?;
-        self.places.get(found).map(|(_, may_change)| *may_change)
+        let found = self.locations.binary_search_by_key(&place, |(place, _)| *place).ok()?;
+        self.locations.get(found).map(|(_, may_change)| *may_change)
     }
 
     /// Rewrites the access list of `tx` so that it declares `all`, in addition to the locations
@@ -137,15 +137,15 @@ impl Declaration {
         let all = Self::new(all.into_iter().collect());
         let mut reads = Vec::new();
         let mut writes = Vec::new();
-        let mut places = all.places.into_iter().peekable();
-        while let Some((place, may_change)) = places.next() {
+        let mut locations = all.locations.into_iter().peekable();
+        while let Some((place, may_change)) = locations.next() {
             // Declaring a slot declares a read of its account.
             let is_same_account =
                 |(next, _): &(DeclaredLocation, bool)| next.address == place.address;
             let is_known = rule.find(place).is_some_and(|may| may || !may_change)
                 || (place.slot.is_none()
                     && !may_change
-                    && places.peek().is_some_and(is_same_account));
+                    && locations.peek().is_some_and(is_same_account));
             if !is_known {
                 add(if may_change { &mut writes } else { &mut reads }, place);
             }
@@ -196,18 +196,18 @@ mod tests {
         DeclaredLocation { address, slot: Some(U256::from(slot)) }
     }
 
-    fn places(tx: &TxEnv) -> Vec<(DeclaredLocation, bool)> {
-        Declaration::of(tx).places().collect()
+    fn locations(tx: &TxEnv) -> Vec<(DeclaredLocation, bool)> {
+        Declaration::of(tx).locations().collect()
     }
 
     #[test]
     fn sender_callee_and_created_contract_are_declared_by_rule() {
-        assert_eq!(places(&call(&[])), [(account(SENDER), true), (account(CALLEE), false)]);
+        assert_eq!(locations(&call(&[])), [(account(SENDER), true), (account(CALLEE), false)]);
         let paid = TxEnv { value: U256::ONE, ..call(&[]) };
-        assert_eq!(places(&paid), [(account(SENDER), true), (account(CALLEE), true)]);
+        assert_eq!(locations(&paid), [(account(SENDER), true), (account(CALLEE), true)]);
         let creation = TxEnv { kind: TxKind::Create, nonce: 7, ..call(&[]) };
         let created = (account(SENDER.create(7)), true);
-        assert!(places(&creation).contains(&created) && places(&creation).len() == 2);
+        assert!(locations(&creation).contains(&created) && locations(&creation).len() == 2);
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
             (slot(CALLEE, 5), true),
             (account(OTHER), true),
         ];
-        assert_eq!(places(&all), expected);
+        assert_eq!(locations(&all), expected);
         let some = call(&[(CALLEE, &[5, 4]), (OTHER, &[]), (SENDER, &[]), (CALLEE, &[4])]);
         let expected = [
             (account(SENDER), true),
@@ -229,10 +229,10 @@ mod tests {
             (slot(CALLEE, 5), false),
             (account(OTHER), false),
         ];
-        assert_eq!(places(&some), expected);
+        assert_eq!(locations(&some), expected);
         // Entries of the sender with slots do not divide the list.
         let own = call(&[(OTHER, &[]), (SENDER, &[1])]);
-        assert!(places(&own).contains(&(account(OTHER), true)));
+        assert!(locations(&own).contains(&(account(OTHER), true)));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         ];
         let mut tx = call(&[(OTHER, &[9])]);
         Declaration::declare(&mut tx, all);
-        assert_eq!(places(&tx), all);
+        assert_eq!(locations(&tx), all);
         // The list omits locations that are declared without a list.
         Declaration::declare(&mut tx, [(account(SENDER), true), (account(CALLEE), false)]);
         assert!(tx.access_list.0.is_empty());

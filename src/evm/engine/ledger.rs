@@ -160,11 +160,11 @@ impl EvmLedger {
         if amsterdam && limit > available {
             return Err(Rejection::BlockGas { limit, available });
         }
-        let asked = blob_gas(tx);
+        let requested = blob_gas(tx);
         let room = self.block.rules.max_blob_gas.unwrap_or(u64::MAX);
         let available = room.saturating_sub(self.before.blob + self.gas.blob);
-        if asked > available {
-            return Err(Rejection::BlobGas { asked, available });
+        if requested > available {
+            return Err(Rejection::BlobGas { requested, available });
         }
         Ok(())
     }

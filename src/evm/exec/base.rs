@@ -16,9 +16,20 @@ use std::sync::{Arc, OnceLock};
 
 /// Opens one handle per worker onto the state before the block: a clone, or a read transaction of a
 /// store that requires one per thread.
+///
+/// A handle stays on the thread that opened it, so it need not be `Send` or `Sync`. Its error type
+/// comes back unchanged in [`BlockErrorKind::Base`](crate::BlockErrorKind::Base).
+///
+/// [`BlockRequest::execute`](crate::BlockRequest::execute) returns as soon as the result is
+/// complete; a worker that the system has preempted may hold its handle for some milliseconds
+/// longer. A store whose writes wait for readers calls
+/// [`Executor::wait_idle`](crate::Executor::wait_idle) first.
 pub trait StateSource: Send + Sync {
-    /// A worker's handle, used on one thread only. If it returns an account with its code, the code
-    /// must match the account's code hash; code next to the hash of the empty code is ignored.
+    /// A worker's handle.
+    ///
+    /// `basic_ref` returns `None` for an account that does not exist. It may omit an account's
+    /// code; a code that it returns must match the code hash. Code next to the hash of the empty
+    /// code is ignored.
     type State: DatabaseRef;
 
     /// Opens a handle for `worker`, on the worker's thread. All handles must see the same state. A

@@ -23,10 +23,10 @@ pub enum Rejection {
     },
     /// The block has no room for its blobs: see
     /// [`ChainRules::max_blob_gas`](crate::ChainRules::max_blob_gas).
-    #[error("blob gas {asked} is more than the {available} left in the block")]
+    #[error("blob gas {requested} is more than the {available} left in the block")]
     BlobGas {
         /// Blob gas of the transaction.
-        asked: u64,
+        requested: u64,
         /// Blob gas left in the block before it.
         available: u64,
     },

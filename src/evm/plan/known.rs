@@ -110,7 +110,7 @@ impl KnownDependencies {
                     }
                 }
                 Source::Declared(changed) => {
-                    for (declared, may_change) in Declaration::of(tx).places() {
+                    for (declared, may_change) in Declaration::of(tx).locations() {
                         let lower = match may_change {
                             true => changed.insert(declared, index),
                             false if mutant!(DeclaredReadsUnordered) => None,

@@ -130,7 +130,7 @@ impl Progress {
                 // The sequential segment grows each time batches end early, to bound wasted work.
                 let longer = self.mismatch_length.saturating_mul(2);
                 self.mismatch_length = if committed > self.mismatch_length { 1 } else { longer };
-                Some((self.mismatch_length, Reason::Unexpected))
+                Some((self.mismatch_length, Reason::Unlisted))
             }
             Strategy::Speculative if outcome.fell_back => {
                 Some((self.trials.record_failure(committed), Reason::Aborts))

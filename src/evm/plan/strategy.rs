@@ -39,8 +39,8 @@ pub enum Reason {
     LearnedConflicts,
     /// Most speculative runs were aborted.
     Aborts,
-    /// A transaction did not match the access list, so the next ones run sequentially.
-    Unexpected,
+    /// A transaction needs a fact that no access list states, so it runs sequentially.
+    Unlisted,
     /// The first two batches have no paying or paid account in common.
     DisjointStart,
     /// Few predicted conflicts: hardly any transaction shares a sender, a call or a payee with an
@@ -94,7 +94,7 @@ impl fmt::Display for Reason {
             Self::OneChain => "one chain of declared accesses has most of the gas",
             Self::LearnedConflicts => "the same calls conflicted in earlier blocks",
             Self::Aborts => "most speculative runs aborted",
-            Self::Unexpected => "a transaction left the access list",
+            Self::Unlisted => "a transaction needs a fact that the access list does not state",
             Self::DisjointStart => "the first two batches share no account",
             Self::Independent => "few predicted conflicts",
             Self::Contended => "many conflicts, dependencies predicted",

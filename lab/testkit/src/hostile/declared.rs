@@ -87,7 +87,9 @@ impl Declared {
         let left: Vec<declared::Left> = found
             .undeclared
             .iter()
-            .map(|(tx, how)| (tx.position(), (how.place.address, how.place.slot), how.is_change))
+            .map(|(tx, how)| {
+                (tx.position(), (how.location.address, how.location.slot), how.is_change)
+            })
             .collect();
         if left != self.left {
             return Err(format!("{:?} have left what they declare, found {left:?}", self.left));

@@ -8,8 +8,8 @@ pub(super) fn describe(tx: &TxEnv, rejection: &Rejection) -> String {
     match rejection {
         Rejection::Invalid(reason) => invalid(tx, reason),
         Rejection::BlockGas { .. } => "gas limit reached".to_owned(),
-        Rejection::BlobGas { asked, available } => format!(
-            "blob gas ({asked}) would exceed maximum allowance: the block has {available} left"
+        Rejection::BlobGas { requested, available } => format!(
+            "blob gas ({requested}) would exceed maximum allowance: the block has {available} left"
         ),
         other => other.to_string(),
     }
