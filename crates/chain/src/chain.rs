@@ -2,13 +2,13 @@
 
 use crate::{
     AccountEdit, ChainError, DurableHead, Edited, ExecutedBlock, Expected, Head, Keep,
-    LayeredState, StateReader, StateStore, StoreError, ahead::Ahead, edit, open, unwind,
-    writer::Writer,
+    LayeredState, StateReader, StateStore, StoreError, ahead::Ahead, block_index, edit, open,
+    unwind, writer::Writer,
 };
 use alloy_primitives::{Address, B256, Bytes};
 use braid_evm::{AccessList, Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
 use std::{
-    mem,
+    io, mem,
     num::{NonZeroU16, NonZeroUsize},
     sync::Arc,
 };
@@ -116,6 +116,7 @@ impl<S: StateStore> Chain<S> {
     /// As [`open`](Self::open).
     pub fn open_with(store: S, executor: Executor, keep: Keep) -> Result<Self, ChainError> {
         let store = Arc::new(store);
+        block_index::complete(&*store)?;
         let reader = open(&*store)?;
         let (head, has_roots) = (reader.head(), reader.state_root()?.is_some());
         drop(reader);
@@ -151,6 +152,17 @@ impl<S: StateStore> Chain<S> {
     #[must_use]
     pub fn durable_head(&self) -> DurableHead {
         self.writer.durable_head()
+    }
+
+    /// Returns a function that opens the state after the last durable block, also on other threads.
+    pub fn durable_state(
+        &self,
+    ) -> impl Fn() -> Result<StateReader<S::Snapshot>, StoreError> + Send + Sync + use<S> {
+        let store = Arc::downgrade(&self.store);
+        move || match store.upgrade() {
+            Some(store) => open(&*store),
+            None => Err(StoreError::backend(io::Error::other("the chain is closed"))),
+        }
     }
 
     /// Returns the state after the last executed block.

@@ -4,7 +4,7 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes,
     ahead::{Ahead, TrieTask},
-    open,
+    block_index, open,
     record::{
         FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY,
         slot_key, slot_value,
@@ -110,6 +110,7 @@ pub fn create<S: StateStore>(
         }
         StateRoots::Disabled => batch.state_root,
     };
+    block_index::begin(&mut writes, batch.head);
     writes.put(Table::Meta, FIRST_KEY, FirstBlock { head: batch.head, state_root }.encode());
     store.write(writes)
 }
@@ -280,10 +281,7 @@ fn writes_of<S: Snapshot>(
         writes.put(Table::Receipts, number.to_be_bytes(), receipts);
         remove_old(reader, &mut writes, Table::Receipts, newest_old(keep.receipt_blocks))?;
     }
-    if keep.rlp_blocks > 0 && !batch.rlp.is_empty() {
-        writes.put(Table::Blocks, number.to_be_bytes(), batch.rlp.as_ref());
-        remove_old(reader, &mut writes, Table::Blocks, newest_old(keep.rlp_blocks))?;
-    }
+    block_index::extend(reader, &mut writes, (batch.head, &batch.rlp), keep.rlp_blocks)?;
     Ok(writes)
 }
 

@@ -1,8 +1,9 @@
-//! Export of the state as a genesis file in geth's format.
+//! Export of the state as a genesis file in geth's format, and of blocks in RLP.
 
 use crate::{AccountRecord, Snapshot, StateReader, StoreError, genesis};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, hex};
+use core::ops::RangeInclusive;
 use std::io::{self, Write};
 use thiserror::Error;
 
@@ -15,7 +16,16 @@ pub struct Exported {
     pub slots: u64,
 }
 
-/// Reason why the state could not be exported.
+/// Progress of an export of blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportedBlocks {
+    /// Number of blocks written.
+    pub blocks: u64,
+    /// Number of bytes written.
+    pub bytes: u64,
+}
+
+/// Reason why the state or blocks could not be exported.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -32,9 +42,18 @@ pub enum ExportError {
         /// Number of the block.
         number: u64,
     },
+    /// The block's transactions are not kept.
+    #[error(
+        "the chain does not hold block {number} with its transactions: it is older than `--history` keeps, or came \
+         from a block file; begin with a later block"
+    )]
+    NoBlock {
+        /// Number of the block.
+        number: u64,
+    },
     /// The output returned an error.
     #[error(
-        "the output cannot be written: {0}; what is there is no genesis file: free space, or choose another place"
+        "the output cannot be written: {0}; what is there is incomplete: free space, or choose another place"
     )]
     Output(#[from] io::Error),
 }
@@ -73,6 +92,30 @@ pub fn export<S: Snapshot>(
     }
     alloc.out.write_all(b"\n}\n}\n")?;
     Ok(alloc.exported)
+}
+
+/// Writes the blocks with these numbers in RLP, one after the other, as `geth export` does.
+///
+/// Only one block is in memory at a time; `progress` is called after each of them.
+///
+/// # Errors
+/// A block is not kept with its transactions, or the store or the output failed. The output then
+/// has the blocks before that one.
+pub fn export_blocks<S: Snapshot>(
+    reader: &StateReader<S>,
+    numbers: RangeInclusive<u64>,
+    out: &mut impl Write,
+    mut progress: impl FnMut(ExportedBlocks),
+) -> Result<ExportedBlocks, ExportError> {
+    let mut exported = ExportedBlocks::default();
+    for number in numbers {
+        let block = reader.block(number)?.ok_or(ExportError::NoBlock { number })?;
+        out.write_all(&block)?;
+        exported.blocks = exported.blocks.saturating_add(1);
+        exported.bytes = exported.bytes.saturating_add(block.len() as u64);
+        progress(exported);
+    }
+    Ok(exported)
 }
 
 /// Returns the genesis of the chain, with the header fields of its last block.

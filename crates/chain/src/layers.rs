@@ -45,12 +45,13 @@ impl<S: Snapshot> LayeredState<S> {
     }
 
     /// Returns the blocks that are not written yet, newest first.
-    pub(crate) fn layers(&self) -> &[Arc<ExecutedBlock>] {
+    #[must_use]
+    pub fn layers(&self) -> &[Arc<ExecutedBlock>] {
         &self.layers
     }
 
-    /// Returns the reader of the state in the store.
-    pub(crate) const fn reader(&self) -> &StateReader<S> {
+    /// Returns the reader of the store, which lacks the blocks that are not written yet.
+    pub const fn reader(&self) -> &StateReader<S> {
         &self.reader
     }
 }

@@ -57,8 +57,10 @@ pub mod mutants;
 
 mod ahead;
 mod batch;
+mod block_index;
 mod chain;
 mod commit;
+mod copy;
 mod digest;
 mod edit;
 mod error;
@@ -83,13 +85,15 @@ mod verify;
 mod writer;
 
 pub use batch::{AccountChange, DurableBatch, SlotChange};
+pub use block_index::TransactionPosition;
 pub use chain::{Built, Chain, ChainBlock, ChainConfig, Executed, Sealed};
 pub use commit::{Keep, NODE_CACHE_BYTES, StateRoots, commit, create};
+pub use copy::copy;
 pub use digest::{Digest, digest};
 pub use edit::{AccountEdit, Edited};
 pub use error::{ChainError, StoreError};
 pub use expected::Expected;
-pub use export::{ExportError, Exported, export};
+pub use export::{ExportError, Exported, ExportedBlocks, export, export_blocks};
 pub use folder::{ChainFolder, FolderError};
 pub use layers::LayeredState;
 pub use past::PastState;

@@ -80,6 +80,9 @@ pub enum Bug {
     UnwoundNodesKept,
     UnwoundInPart,
     OneMorePruned,
+    // Of the index of blocks.
+    FirstTransactionUnindexed,
+    RemovedBlockIndexed,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -132,6 +135,9 @@ impl Bug {
         Self::UnwoundInPart,
         Self::OneMorePruned,
     ];
+
+    /// The bugs of the index of blocks.
+    pub const BLOCK_INDEX: [Self; 2] = [Self::FirstTransactionUnindexed, Self::RemovedBlockIndexed];
 }
 
 #[cfg(any(test, feature = "mutants"))]

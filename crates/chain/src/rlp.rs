@@ -135,8 +135,16 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
 /// # Errors
 /// The bytes are not a list that begins with a header.
 pub fn decode_head(bytes: &[u8]) -> Result<Head, RlpError> {
-    let header = header_of(bytes)?;
+    let header = decode_header(bytes)?;
     Ok(Head { number: header.number, hash: header.hash_slow() })
+}
+
+/// Decodes only the header of a block.
+///
+/// # Errors
+/// The bytes are not a block.
+pub fn decode_header(bytes: &[u8]) -> Result<Header, RlpError> {
+    Ok(header_of(bytes)?)
 }
 
 /// Decodes a block, recovers the senders of its transactions on `threads` threads, and compares the

@@ -2,7 +2,7 @@
 
 use crate::{
     AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
-    Table, Undo, Writes,
+    Table, Undo, Writes, block_index,
     commit::{put_root, put_state},
     trie::Tries,
 };
@@ -49,7 +49,7 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     if !mutant!(UnwoundReceiptsKept) {
         writes.remove(Table::Receipts, number.to_be_bytes());
     }
-    writes.remove(Table::Blocks, number.to_be_bytes());
+    block_index::unwind(&reader, &mut writes, batch.head)?;
     store.write(writes)
 }
 

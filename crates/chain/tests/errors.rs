@@ -11,7 +11,7 @@ use braid_blocks::errors;
 use braid_chain::{
     Chain, ChainError, ChainFolder, DurableBatch, EmbeddedStore, ExportError, FolderError, Head,
     Keep, MemoryStore, SlotChange, StateRoots, StateStore, StoreError, Table, Writes, commit,
-    create, export, genesis, open,
+    create, export, export_blocks, genesis, open,
     rlp::{RlpError, RlpItems},
     unwind,
 };
@@ -257,6 +257,8 @@ fn errors_of_rlp_and_of_an_export() {
     let store = empty_chain();
     commit(&store, &batch(1), Keep::default()).expect("it follows");
     let bare = export(&open(&store).expect("a chain"), &mut io::sink(), |_| ());
+    let missing = export_blocks(&open(&store).expect("a chain"), 1..=1, &mut io::sink(), |_| ());
+    let missing = Box::new(missing.expect_err("it is not kept"));
     let error = |it: Result<_, ExportError>| -> Box<dyn Error> {
         it.map(|_: braid_chain::Exported| ()).expect_err("it fails").into()
     };
@@ -267,6 +269,7 @@ fn errors_of_rlp_and_of_an_export() {
             (error(full), &["no space"]),
             (error(spoilt), &["account 0x5a5A5a"]),
             (error(bare), &["last block 1", "execute one more block"]),
+            (missing, &["block 1", "begin with a later block"]),
         ],
     );
 }

@@ -42,7 +42,7 @@ pub(crate) struct BlockCursor {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransactionCursor(u64);
 
-/// Error: the history no longer has the next block.
+/// Error: the next block is no longer in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missed;
 
@@ -130,7 +130,7 @@ impl<S: Snapshot> Shared<S> {
     /// Returns the next block after `cursor` that clients see, and moves the cursor past it.
     ///
     /// # Errors
-    /// The history no longer has the block.
+    /// The block is no longer in memory.
     pub(crate) fn next_block(
         &self,
         cursor: &mut BlockCursor,

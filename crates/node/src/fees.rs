@@ -3,12 +3,12 @@
 use crate::{
     clock::now, error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock,
 };
-use alloy_consensus::Transaction;
+use alloy_consensus::{Header, Transaction};
 use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::FeeHistory;
 use braid_chain::Snapshot;
+use core::ops::RangeInclusive;
 use revm::context::BlockEnv;
-use std::sync::Arc;
 
 /// Number of blocks from whose tips the suggested tip is computed.
 const BLOCKS: u64 = 20;
@@ -54,9 +54,6 @@ fn tips(block: &StoredBlock) -> Result<Vec<(u128, u64)>, RpcError> {
 /// For each percentile, returns the tip at which transactions, in order of tips, have used this
 /// percentage of the block's gas.
 fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Result<Vec<u128>, RpcError> {
-    if percentiles.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut tips = tips(block)?;
     tips.sort_unstable();
     let of = |percentile: &f64| {
@@ -71,20 +68,40 @@ fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Result<Vec<u128>, RpcErr
     Ok(percentiles.iter().map(of).collect())
 }
 
-/// For a request with percentiles, drops the blocks of a range that begins at `first` up to the
-/// last one whose receipts were pruned; keeps all blocks if that is the newest one.
-fn with_receipts(
-    first: u64,
-    mut blocks: Vec<Arc<StoredBlock>>,
+/// The header of a block, and the tips at the percentiles.
+type Row = (Header, Vec<u128>);
+
+/// Returns the header and the rewards of each block, and the number of the first one. A request with
+/// percentiles needs receipts: blocks up to the last one without are left out, unless that is the
+/// newest one.
+fn rows<S: Snapshot>(
+    shared: &Shared<S>,
+    place: &Place,
+    numbers: RangeInclusive<u64>,
     percentiles: &[f64],
-) -> (u64, Vec<Arc<StoredBlock>>) {
-    let pruned = blocks.iter().rposition(|block| block.receipts().is_err());
-    let skipped = pruned.map_or(0, |last| last + 1);
-    if percentiles.is_empty() || skipped == blocks.len() {
-        return (first, blocks);
+) -> Result<(u64, Vec<Row>), RpcError> {
+    let (mut first, newest) = numbers.into_inner();
+    let mut rows = Vec::new();
+    for number in (first..=newest).rev() {
+        place.check()?;
+        let row = match percentiles.is_empty() {
+            true => shared.header(number)?.map(|header| Ok((header, Vec::new()))),
+            false => shared.block(number)?.map(|block| {
+                rewards(&block, percentiles).map(|rewards| (block.header.clone(), rewards))
+            }),
+        };
+        match row {
+            Some(Ok(row)) => rows.push(row),
+            None | Some(Err(_)) if number < newest => {
+                first = number.saturating_add(1);
+                break;
+            }
+            Some(Err(error)) => return Err(error),
+            None => return Err(RpcError::UnknownBlock(number.to_string(), newest)),
+        }
     }
-    blocks.drain(..skipped);
-    (first.saturating_add(skipped as u64), blocks)
+    rows.reverse();
+    Ok((first, rows))
 }
 
 /// Returns the price of blob gas; 0 before Cancun.
@@ -116,39 +133,35 @@ pub(crate) fn history<S: Snapshot>(
     if newest > head {
         return Err(RpcError::UnknownBlock(newest.to_string(), head));
     }
-    let (first, blocks, after) = {
-        let history = shared.history();
-        let oldest = history.oldest().unwrap_or(head);
-        if newest < oldest {
-            return Err(RpcError::OldBlocks { from: newest, to: newest, oldest });
-        }
-        let first = newest.saturating_add(1).saturating_sub(count).max(oldest);
-        let blocks = (first..=newest).filter_map(|number| history.by_number(number));
-        let after = history.by_number(newest.saturating_add(1)).filter(|_| newest < head);
-        (first, blocks.collect::<Vec<_>>(), after)
+    let oldest = shared.history().oldest_kept().unwrap_or(head);
+    if newest < oldest {
+        return Err(RpcError::OldBlocks { from: newest, to: newest, oldest });
+    }
+    let first = newest.saturating_add(1).saturating_sub(count).max(oldest);
+    let after = match newest < head {
+        true => shared.header(newest.saturating_add(1))?,
+        false => None,
     };
-    let (first, blocks) = with_receipts(first, blocks, percentiles);
     let rules = &shared.producer.rules;
     let next_blob_price = match &after {
-        Some(after) => blob_price(&rules.environment(&after.header).1),
+        Some(after) => blob_price(&rules.environment(after).1),
         None => blob_price(&shared.producer.next_environment(&view.head, now()).1),
     };
+    let (first, rows) = rows(shared, place, first..=newest, percentiles)?;
     let mut answer = FeeHistory { oldest_block: first, ..FeeHistory::default() };
     let mut rewards_of = Vec::new();
-    for block in &blocks {
-        place.check()?;
-        let header = &block.header;
+    for (header, rewards) in rows {
         answer.base_fee_per_gas.push(u128::from(header.base_fee_per_gas.unwrap_or_default()));
         answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
-        answer.base_fee_per_blob_gas.push(blob_price(&rules.environment(header).1));
+        answer.base_fee_per_blob_gas.push(blob_price(&rules.environment(&header).1));
         let used = header.blob_gas_used.unwrap_or_default();
-        let most = rules.chain_rules(header).max_blob_gas.unwrap_or_default().max(1);
+        let most = rules.chain_rules(&header).max_blob_gas.unwrap_or_default().max(1);
         answer.blob_gas_used_ratio.push(used as f64 / most as f64);
-        rewards_of.push(rewards(block, percentiles)?);
+        rewards_of.push(rewards);
     }
     // One more entry: the base fee of the block after the range.
     let after =
-        after.map_or(view.next_base_fee, |block| block.header.base_fee_per_gas.unwrap_or_default());
+        after.map_or(view.next_base_fee, |header| header.base_fee_per_gas.unwrap_or_default());
     answer.base_fee_per_gas.push(u128::from(after));
     answer.base_fee_per_blob_gas.push(next_blob_price);
     answer.reward = (!percentiles.is_empty()).then_some(rewards_of);

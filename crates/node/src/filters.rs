@@ -188,26 +188,16 @@ mod tests {
     use super::*;
     use crate::{
         Node, NodeConfig,
-        testing::{CHAIN, Client, begun, node, sign},
+        testing::{Client, begun, logging, node},
     };
-    use alloy_consensus::TxLegacy;
-    use alloy_primitives::{TxKind, hex};
-    use braid_chain::{MemoryStore, pool::SignedTransaction};
+    use braid_chain::MemoryStore;
     use serde_json::{Value, json};
 
     /// Gas price that exceeds every base fee in these tests.
     const PRICE: u128 = 10_000_000_000;
 
-    /// Logs one topic: the number of the block.
-    fn logging(nonce: u64) -> SignedTransaction {
-        let tx = TxLegacy { nonce, gas_price: PRICE, gas_limit: 200_000, ..TxLegacy::default() };
-        let input = hex!("435f5fa100").into();
-        let tx = TxLegacy { chain_id: Some(CHAIN), to: TxKind::Create, input, ..tx };
-        SignedTransaction::Legacy(sign(1, tx))
-    }
-
     fn make(node: &mut Node<MemoryStore>, nonce: u64) {
-        node.shared().send(logging(nonce)).expect("admitted");
+        node.shared().send(logging(nonce, PRICE)).expect("admitted");
         node.step(0).expect("works").expect("made");
         node.chain().flush().expect("durable");
     }

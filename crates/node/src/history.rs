@@ -1,4 +1,4 @@
-//! The last blocks with their transactions and receipts, in memory.
+//! The last blocks with their transactions and receipts, in memory. Older ones are in the store.
 
 use crate::stored::StoredBlock;
 use alloy_primitives::B256;
@@ -12,6 +12,8 @@ use std::{
 pub(crate) struct History {
     /// The block that the chain began with, which is always known.
     first: Option<Arc<StoredBlock>>,
+    /// The oldest block in the store when the node was opened, or the next one if there was none.
+    oldest_stored: u64,
     blocks: VecDeque<Arc<StoredBlock>>,
     by_hash: HashMap<B256, u64>,
     transactions: HashMap<B256, (u64, usize)>,
@@ -24,6 +26,7 @@ impl History {
     pub(crate) fn new(max_blocks: u64, max_bytes: usize) -> Self {
         Self {
             first: None,
+            oldest_stored: 0,
             blocks: VecDeque::new(),
             by_hash: HashMap::new(),
             transactions: HashMap::new(),
@@ -69,19 +72,36 @@ impl History {
     fn forget(&mut self, block: &StoredBlock) {
         self.by_hash.remove(&block.hash);
         for transaction in &block.transactions {
-            self.transactions.remove(transaction.hash());
+            // On a development chain, a later block may have it again.
+            if self.transactions.get(transaction.hash()).is_some_and(|it| it.0 == block.number()) {
+                self.transactions.remove(transaction.hash());
+            }
         }
         self.bytes = self.bytes.saturating_sub(block.bytes());
     }
 
-    /// Returns the number of the oldest block.
+    /// Returns the number of the oldest block that is kept, in memory or in the store.
+    pub(crate) fn oldest_kept(&self) -> Option<u64> {
+        let in_memory = self.oldest()?;
+        // Since the node was opened, later blocks have replaced the oldest ones.
+        let last = self.blocks.back()?.number();
+        let oldest =
+            self.oldest_stored.max(last.saturating_add(1).saturating_sub(self.max_blocks()));
+        // The first block is not in the store, and is always there.
+        let is_second = |first: &Arc<StoredBlock>| first.number().checked_add(1) == Some(oldest);
+        let oldest = oldest.saturating_sub(u64::from(self.first.as_ref().is_some_and(is_second)));
+        Some(oldest.min(in_memory))
+    }
+
+    /// Returns the number of the oldest block in memory.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.blocks.front().map(|block| block.number())
     }
 
-    /// Sets the block that the chain began with.
-    pub(crate) fn begin(&mut self, first: Arc<StoredBlock>) {
-        self.first = Some(first);
+    /// Sets the block that the chain began with, and the oldest other block in the store, or the
+    /// next block if there is none.
+    pub(crate) fn begin(&mut self, first: Option<Arc<StoredBlock>>, oldest: u64) {
+        (self.first, self.oldest_stored) = (first, oldest);
     }
 
     /// Returns the block that the chain began with, if it is known.

@@ -40,9 +40,11 @@ pub mod mutants;
 
 mod access_list;
 mod accounts;
+mod blocks;
 mod call;
 #[doc(hidden)]
 pub mod chain_input;
+mod checkpoint;
 mod clients;
 mod clock;
 #[doc(hidden)]
@@ -69,6 +71,7 @@ mod overrides;
 mod params;
 mod past;
 mod places;
+mod read_blocks;
 mod receipts;
 mod replay;
 mod restart;

@@ -12,11 +12,11 @@ pub struct NodeConfig {
     pub chain: ChainConfig,
     /// Limits of the pool.
     pub pool: PoolConfig,
-    /// Maximum number of blocks kept with transactions and receipts, in the store and in memory,
-    /// counted from the last one. At least 1. Default: 4,096.
+    /// Maximum number of blocks kept with transactions and receipts, counted from the last one. At
+    /// least 1. Default: 4,096.
     pub history_blocks: u64,
-    /// Maximum size of blocks and receipts in memory, in bytes; older ones are dropped. Default:
-    /// 256 MiB.
+    /// Maximum size of blocks and receipts in memory, in bytes; older ones are read from the store.
+    /// Default: 256 MiB.
     pub history_bytes: usize,
     /// Number of blocks after which the state can be read, counted from the last one. At least 1.
     /// States before the last one require the chain's undo records

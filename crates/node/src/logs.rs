@@ -1,11 +1,11 @@
 //! `eth_getLogs`.
 
 use crate::{error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock};
+use alloy_consensus::Header;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::BloomInput;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use braid_chain::Snapshot;
-use std::sync::Arc;
 
 /// Returns the logs that match `filter`; fails if there are more than `limit`.
 pub(crate) fn logs<S: Snapshot>(
@@ -16,10 +16,6 @@ pub(crate) fn logs<S: Snapshot>(
 ) -> Result<Vec<Log>, RpcError> {
     let mut found = Vec::new();
     let mut add = |block: &StoredBlock| {
-        place.check()?;
-        if !may_have(block, filter) {
-            return Ok(());
-        }
         found.extend(block.logs()?.filter(|log| filter.matches(&log.inner)));
         match found.len() > limit {
             true => Err(RpcError::Limit { limit: limit as u64, what: "logs" }),
@@ -28,8 +24,10 @@ pub(crate) fn logs<S: Snapshot>(
     };
     match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => {
-            let block = shared.history().by_hash(&hash);
-            add(&*block.ok_or(RpcError::UnknownHash(hash))?)?;
+            let block = shared.block_by_hash(hash)?.ok_or(RpcError::UnknownHash(hash))?;
+            if may_have(&block.header, filter) {
+                add(&block)?;
+            }
         }
         FilterBlockOption::Range { from_block, to_block } => {
             let head = shared.view().head.number();
@@ -37,8 +35,13 @@ pub(crate) fn logs<S: Snapshot>(
                 params::number(shared, head, tag.unwrap_or_default())
             };
             let (from, to) = (number(from_block), number(to_block));
-            for block in range(shared, from, to, head)? {
-                add(&block)?;
+            check_range(shared, from, to, head)?;
+            for number in from..=to {
+                place.check()?;
+                let gone = || RpcError::OldBlocks { from, to, oldest: number.saturating_add(1) };
+                if may_have(&shared.header(number)?.ok_or_else(gone)?, filter) {
+                    add(&*shared.block(number)?.ok_or_else(gone)?)?;
+                }
             }
         }
     }
@@ -56,19 +59,19 @@ pub(crate) fn of_block(block: &StoredBlock, filter: &Filter) -> Result<Vec<Log>,
                 && number(to_block).is_none_or(|to| block.number() <= to)
         }
     };
-    if !is_within || !may_have(block, filter) {
+    if !is_within || !may_have(&block.header, filter) {
         return Ok(Vec::new());
     }
     Ok(block.logs()?.filter(|log| filter.matches(&log.inner)).collect())
 }
 
-/// Returns the blocks from `from` to `to`. `head` is the last block of the chain.
-fn range<S: Snapshot>(
+/// Checks that there are blocks from `from` to `to`. `head` is the last block of the chain.
+fn check_range<S: Snapshot>(
     shared: &Shared<S>,
     from: u64,
     to: u64,
     head: u64,
-) -> Result<Vec<Arc<StoredBlock>>, RpcError> {
+) -> Result<(), RpcError> {
     if from > to {
         return Err(RpcError::Params(format!(
             "invalid block range params: fromBlock {from} is after toBlock {to}"
@@ -79,17 +82,16 @@ fn range<S: Snapshot>(
         let words = "block range extends beyond current head block";
         return Err(RpcError::Params(format!("{words}: the latest one is {head}")));
     }
-    let history = shared.history();
-    let oldest = history.oldest().unwrap_or_default();
-    if from < oldest {
-        return Err(RpcError::OldBlocks { from, to, oldest });
+    let oldest = shared.history().oldest_kept().unwrap_or_default();
+    match from < oldest {
+        true => Err(RpcError::OldBlocks { from, to, oldest }),
+        false => Ok(()),
     }
-    Ok((from..=to).filter_map(|number| history.by_number(number)).collect())
 }
 
 /// Whether the block may have a matching log, according to its bloom filter.
-fn may_have(block: &StoredBlock, filter: &Filter) -> bool {
-    let bloom = block.header.logs_bloom;
+fn may_have(header: &Header, filter: &Filter) -> bool {
+    let bloom = header.logs_bloom;
     if bloom.is_zero() {
         return false;
     }

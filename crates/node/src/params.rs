@@ -1,6 +1,12 @@
 //! Parameters of calls: blocks, states and slots.
 
-use crate::{call::Environment, clock::now, error::RpcError, shared::Shared, stored::StoredBlock};
+use crate::{
+    call::Environment,
+    clock::now,
+    error::RpcError,
+    shared::{Shared, View},
+    stored::StoredBlock,
+};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::U256;
 use braid_chain::{PastState, Snapshot};
@@ -18,23 +24,23 @@ pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, head: u64, tag: BlockNumbe
         BlockNumberOrTag::Earliest => {
             let history = shared.history();
             let first = history.first().map(|first| first.number());
-            first.or(history.oldest()).unwrap_or_default()
+            first.or(history.oldest_kept()).unwrap_or_default()
         }
     }
 }
 
 /// Returns the requested block, if it is known. "pending" is the block that would be made now,
 /// without the transactions that wait.
-pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<StoredBlock>> {
+pub(crate) fn block<S: Snapshot>(
+    shared: &Shared<S>,
+    id: BlockId,
+) -> Result<Option<Arc<StoredBlock>>, RpcError> {
     match id {
-        BlockId::Hash(hash) => shared.history().by_hash(&hash.block_hash),
+        BlockId::Hash(hash) => shared.block_by_hash(hash.block_hash),
         BlockId::Number(BlockNumberOrTag::Pending) => {
-            Some(Arc::new(shared.producer.pending(&shared.view().head, now())))
+            Ok(Some(Arc::new(shared.producer.pending(&shared.view().head, now()))))
         }
-        BlockId::Number(tag) => {
-            let number = number(shared, shared.view().head.number(), tag);
-            shared.history().by_number(number)
-        }
+        BlockId::Number(tag) => shared.block(number(shared, shared.view().head.number(), tag)),
     }
 }
 
@@ -47,30 +53,41 @@ pub(crate) fn unknown<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> RpcError 
     }
 }
 
-/// Returns the requested block, and the state after it.
-pub(crate) fn find<S: Snapshot>(
+/// Returns the number of the requested block, and the state after it.
+fn locate<S: Snapshot>(
     shared: &Shared<S>,
+    view: &View<S>,
     id: BlockId,
-) -> Result<(Arc<StoredBlock>, PastState<S>), RpcError> {
-    let view = shared.view();
+) -> Result<(u64, PastState<S>), RpcError> {
     let head = view.head.number();
     let number = match id {
         BlockId::Hash(hash) if hash.block_hash == view.head.hash => head,
         BlockId::Hash(hash) => {
-            let block = shared.history().by_hash(&hash.block_hash);
-            block.ok_or(RpcError::UnknownHash(hash.block_hash))?.number()
+            let number = shared.number_of(hash.block_hash)?;
+            number.ok_or(RpcError::UnknownHash(hash.block_hash))?
         }
         BlockId::Number(tag) => number(shared, head, tag),
     };
     if number > head {
         return Err(RpcError::UnknownBlock(number.to_string(), head));
     }
+    let state = shared.past.state(&view.state, number)?;
+    Ok((number, state.ok_or(RpcError::OldState { asked: number, head })?))
+}
+
+/// Returns the requested block, and the state after it.
+pub(crate) fn find<S: Snapshot>(
+    shared: &Shared<S>,
+    id: BlockId,
+) -> Result<(Arc<StoredBlock>, PastState<S>), RpcError> {
+    let view = shared.view();
+    let (number, state) = locate(shared, &view, id)?;
+    let head = view.head.number();
     let block = match number == head {
         true => Some(Arc::clone(&view.head)),
-        false => shared.history().by_number(number),
+        false => shared.block(number)?,
     };
-    let found = block.zip(shared.past.state(&view.state, number)?);
-    found.ok_or(RpcError::OldState { asked: number, head })
+    Ok((block.ok_or(RpcError::OldState { asked: number, head })?, state))
 }
 
 /// Returns the requested state; without an `id`, the state after the last block.
@@ -78,7 +95,7 @@ pub(crate) fn state<S: Snapshot>(
     shared: &Shared<S>,
     id: Option<BlockId>,
 ) -> Result<PastState<S>, RpcError> {
-    find(shared, id.unwrap_or_default()).map(|(_, state)| state)
+    locate(shared, &shared.view(), id.unwrap_or_default()).map(|(_, state)| state)
 }
 
 /// Parses a slot: up to 64 hexadecimal digits after 0x.

@@ -1,4 +1,4 @@
-//! Reading the last blocks from the store when a node starts.
+//! Reading blocks from the store.
 
 use crate::{accounts::impersonated, error::NodeError, limits::NodeConfig, stored::StoredBlock};
 use alloy_consensus::{Block, BlockBody, EthereumReceipt, transaction::Recovered};
@@ -49,7 +49,20 @@ pub(crate) fn kept_blocks<S: Snapshot>(
         kept.push(block);
     }
     kept.reverse();
-    with_senders(kept, &Rules::new(genesis.config.clone()))
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    with_senders(kept, &Rules::new(genesis.config.clone()), threads)
+}
+
+/// Decodes a block and recovers its senders, on the calling thread. `receipts` is `None` if
+/// `braid-node prune` has removed them.
+pub(crate) fn block(
+    head: Head,
+    (rlp, receipts): (Vec<u8>, Option<Vec<EthereumReceipt>>),
+    rules: &Rules,
+) -> Result<StoredBlock, NodeError> {
+    let block = decode(head, &rlp, receipts)?;
+    let mut blocks = with_senders(vec![block], rules, NonZeroUsize::MIN)?;
+    blocks.pop().ok_or_else(|| damaged(head.number, "it is missing"))
 }
 
 /// Returns the block that the chain began with; `None` if its hash is not known, as an earlier
@@ -60,14 +73,18 @@ pub(crate) fn first<S: Snapshot>(
 ) -> Result<Option<StoredBlock>, NodeError> {
     let Some(first) = reader.first_block()? else { return Ok(None) };
     let block = first_block(reader, genesis, first.head.hash)?;
-    Ok(with_senders(vec![block], &Rules::new(genesis.config.clone()))?.pop())
+    let rules = Rules::new(genesis.config.clone());
+    Ok(with_senders(vec![block], &rules, NonZeroUsize::MIN)?.pop())
 }
 
-/// Recovers the senders of all blocks' transactions, on all cores.
-fn with_senders(kept: Vec<KeptBlock>, rules: &Rules) -> Result<Vec<StoredBlock>, NodeError> {
+/// Recovers the senders of all blocks' transactions, on `threads` threads.
+fn with_senders(
+    kept: Vec<KeptBlock>,
+    rules: &Rules,
+    threads: NonZeroUsize,
+) -> Result<Vec<StoredBlock>, NodeError> {
     let signed = kept.iter().flat_map(|it| &it.block.body.transactions);
     let signed: Vec<_> = signed.filter(|it| impersonated(it).is_none()).collect();
-    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let senders = recover_senders(&signed, true, threads);
     let mut senders = senders.map_err(|index| without_sender(&kept, index))?.into_iter();
     let blocks = kept.into_iter().map(|KeptBlock { hash, block, receipts, size }| {
@@ -117,10 +134,19 @@ fn first_block<S: Snapshot>(
 /// Reads a block from the store. `braid-node prune` may have removed its receipts.
 fn kept_block<S: Snapshot>(
     reader: &StateReader<S>,
-    Head { number, hash }: Head,
+    head: Head,
 ) -> Result<Option<KeptBlock>, NodeError> {
+    let Head { number, hash } = head;
     let Some(rlp) = reader.block(number)? else { return Ok(None) };
-    let kept = reader.receipts(number)?;
+    let kept = decode(head, &rlp, reader.receipts(number)?)?;
+    Ok((kept.block.header.hash_slow() == hash).then_some(kept))
+}
+
+fn decode(
+    Head { number, hash }: Head,
+    rlp: &[u8],
+    kept: Option<Vec<EthereumReceipt>>,
+) -> Result<KeptBlock, NodeError> {
     let block = Block::<SignedTransaction>::decode(&mut &*rlp);
     let block = block.map_err(|error| damaged(number, error))?;
     let transactions = block.body.transactions.len();
@@ -129,6 +155,5 @@ fn kept_block<S: Snapshot>(
     if receipts.as_ref().is_some_and(|receipts| receipts.len() != transactions) {
         return Err(damaged(number, "it has another number of receipts than transactions"));
     }
-    let is_of_chain = block.header.hash_slow() == hash;
-    Ok(is_of_chain.then_some(KeptBlock { hash, block, receipts, size: rlp.len() }))
+    Ok(KeptBlock { hash, block, receipts, size: rlp.len() })
 }

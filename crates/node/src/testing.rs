@@ -21,6 +21,8 @@ use crate::{
 };
 use alloy_consensus::{SignableTransaction, Signed, TxLegacy};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+#[cfg(test)]
+use alloy_primitives::hex;
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use braid_blocks::keys::Key;
 use braid_chain::{
@@ -70,6 +72,21 @@ pub(crate) fn signature(signer: u8, hash: B256) -> Signature {
 /// The bytes are no genesis, or blocks would not obey it.
 pub fn genesis(bytes: &[u8]) -> Result<Genesis, String> {
     genesis_file::from_bytes(bytes).map(|(genesis, _)| genesis)
+}
+
+/// Makes a contract creation of sender 1 that logs one topic: the number of the block.
+#[cfg(test)]
+pub(crate) fn logging(nonce: u64, gas_price: u128) -> SignedTransaction {
+    let tx = TxLegacy {
+        chain_id: Some(CHAIN),
+        nonce,
+        gas_price,
+        gas_limit: 200_000,
+        to: TxKind::Create,
+        input: hex::decode("435f5fa100").expect("hexadecimal").into(),
+        ..TxLegacy::default()
+    };
+    SignedTransaction::Legacy(sign(1, tx))
 }
 
 /// Makes a signed payment of one wei.

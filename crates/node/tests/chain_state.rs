@@ -1,4 +1,4 @@
-//! `braid-node export` and `braid-node prune` as child processes.
+//! `braid-node export`, `export-blocks`, `checkpoint` and `prune` as child processes.
 //!
 //! 1. A chain created from an exported file has the same state and the same state root, however the
 //!    file is packed. A failed export leaves no file.
@@ -54,6 +54,57 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(chain(&["export", &folder, &taken], 2).contains(&taken));
     let left = fs::read_dir(demo.path("")).expect("a folder").map(|it| it.expect("reads"));
     assert!(!left.into_iter().any(|it| it.file_name().to_string_lossy().contains("partial")));
+}
+
+#[test]
+fn a_checkpoint_is_another_folder_of_the_chain() {
+    let demo = Demo::new(4);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    chain(&["run", &folder, &rlp], 0);
+    let copy = demo.path("copy");
+    let report = json(&["checkpoint", &folder, &copy]);
+    assert_eq!(report["number"], 4, "{report}");
+    assert!(report["records"].as_u64() > Some(100), "{report}");
+    assert_eq!(json(&["inspect", &copy, "digest"]), json(&["inspect", &folder, "digest"]));
+    assert_eq!(json(&["verify", &copy]), json(&["verify", &folder]));
+    // Both can be unwound and go on.
+    chain(&["unwind", &copy, "2"], 0);
+    chain(&["run", &copy, &rlp], 0);
+    assert_eq!(json(&["inspect", &copy, "digest"]), json(&["inspect", &folder, "digest"]));
+    let text = chain(&["checkpoint", &folder, &copy], 2);
+    assert!(text.contains("copy exists"), "{text}");
+    let text = chain(&["checkpoint", &folder, &demo.path("nowhere/copy")], 0);
+    assert!(text.contains("nowhere/copy"), "{text}");
+}
+
+#[test]
+fn exported_blocks_are_the_imported_ones() {
+    let demo = Demo::new(5);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    let text = chain(&["export-blocks", &folder], 2);
+    assert!(text.contains("the folder holds no block with its transactions"), "{text}");
+    chain(&["run", &folder, &rlp, "--history", "3"], 0);
+    let (whole, some) = (fs::read(&rlp).expect("it is there"), demo.path("some.rlp"));
+    let report = json(&["export-blocks", &folder, &some]);
+    let written = fs::read(&some).expect("it is there");
+    assert!(whole.ends_with(&written), "{report}");
+    let numbers = (&report["first"], &report["last"], &report["blocks"], &report["bytes"]);
+    assert_eq!(numbers, (&3.into(), &5.into(), &3.into(), &written.len().into()));
+    let piped = braid_node(&["export-blocks", &folder, "--from", "4"]).output();
+    let piped = piped.expect("the tool starts");
+    assert!(piped.status.success() && written.ends_with(&piped.stdout));
+    for (options, why) in [
+        (["--from", "2"], "does not hold block 2 with its transactions"),
+        (["--to", "6"], "there is no block 6: the last one is 5"),
+        (["--to", "2"], "--from 3 is above the last block to write, 2"),
+    ] {
+        let file = demo.path("not-written.rlp");
+        let text = chain(&[&["export-blocks", &folder, &file][..], &options].concat(), 2);
+        assert!(text.contains(why), "{text}");
+        assert!(!fs::exists(&file).expect("a folder"));
+    }
+    let text = chain(&["export-blocks", &folder, &some], 2);
+    assert!(text.contains("--force"), "{text}");
 }
 
 #[test]

@@ -36,11 +36,15 @@ pub enum Table {
     Receipts,
     /// Blocks with their transactions, by number.
     Blocks,
+    /// Numbers of the blocks in [`Blocks`](Self::Blocks), by hash.
+    BlockNumbers,
+    /// Block and index of the transactions in [`Blocks`](Self::Blocks), by hash.
+    TransactionPositions,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Accounts,
         Self::Slots,
@@ -50,6 +54,8 @@ impl Table {
         Self::Nodes,
         Self::Receipts,
         Self::Blocks,
+        Self::BlockNumbers,
+        Self::TransactionPositions,
     ];
 
     /// Returns the table's name on disk.
@@ -65,6 +71,8 @@ impl Table {
             Self::Nodes => "nodes",
             Self::Receipts => "receipts",
             Self::Blocks => "blocks",
+            Self::BlockNumbers => "block-numbers",
+            Self::TransactionPositions => "transaction-positions",
         }
     }
 }

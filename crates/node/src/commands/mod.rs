@@ -1,13 +1,16 @@
 //! The commands of the `braid-node` tool.
 
+mod checkpoint;
 mod demo;
 mod dev;
 mod export;
+mod export_blocks;
 pub(crate) mod genesis_file;
 mod init;
 mod inspect;
 mod interrupt;
 mod limits;
+mod output_file;
 mod pace;
 mod parse;
 mod prune;
@@ -67,6 +70,8 @@ enum Command {
     Unwind(unwind::UnwindArgs),
     Prune(prune::PruneArgs),
     Export(export::ExportArgs),
+    ExportBlocks(export_blocks::ExportBlocksArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
     Demo(demo::DemoArgs),
     Top(top::TopArgs),
     Completions(CompletionsArgs),
@@ -90,6 +95,8 @@ pub fn main() -> ExitCode {
         Command::Unwind(args) => unwind::unwind(args),
         Command::Prune(args) => prune::prune(args),
         Command::Export(args) => export::export(args),
+        Command::ExportBlocks(args) => export_blocks::export_blocks(args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(args),
         Command::Demo(args) => demo::demo(args),
         Command::Top(args) => top::top(args),
         Command::Completions(args) => completions(Cli::command(), args),
@@ -154,6 +161,6 @@ fn count(number: u64, what: &str) -> String {
 }
 
 /// Prints a line to standard error, even if the stream is closed.
-fn say(text: impl std::fmt::Display) {
+fn say<T: std::fmt::Display>(text: T) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

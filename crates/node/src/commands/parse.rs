@@ -24,6 +24,15 @@ pub(super) fn count_from(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Parses a number of blocks from 1 on, or "all".
+pub(super) fn blocks_from(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(blocks @ 1..) => Ok(blocks),
+        _ if text == "all" => Ok(u64::MAX),
+        _ => Err(format!("expected a number from 1 on, or \"all\", found {text:?}")),
+    }
+}
+
 /// Parses a time with a unit: ms, s or m.
 pub(super) fn time_from(text: &str) -> Result<Duration, String> {
     time(text, None)

@@ -3,7 +3,7 @@
 use super::{
     count, interrupt,
     limits::LimitArgs,
-    parse::{address_from, pause_from, whole_seconds_from},
+    parse::{address_from, blocks_from, pause_from, whole_seconds_from},
     say,
     watch::{Served, Watch},
 };
@@ -18,6 +18,7 @@ use serde_json::json;
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -35,9 +36,12 @@ pub(super) struct ServeArgs {
     /// With --rpc: make a block at this interval, even without transactions: 2 or 2s; whole seconds
     #[arg(long, value_name = "SECONDS", requires = "rpc", conflicts_with = "interval", value_parser = whole_seconds_from)]
     block_time: Option<Duration>,
-    /// Blocks that are kept with transactions, receipts and logs, counted from the last one
-    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, or "all"
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = blocks_from)]
     pub(super) history: u64,
+    /// With --rpc: let clients ask for copies of the chain (`braid_checkpoint`), and write them into this folder
+    #[arg(long, value_name = "DIR", requires = "rpc")]
+    checkpoints: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -81,6 +85,10 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
     let (access, limits) = (args.limits.access(&[])?, args.limits.limits(Limits::default()));
+    if let Some(checkpoints) = &args.checkpoints {
+        let allowed = node.write_checkpoints_to(checkpoints, say::<String>);
+        allowed.map_err(|error| message(format!("{}: {error}", checkpoints.display())))?;
+    }
     let server = Server::start_with(&access, address, node.shared(), limits).map_err(message)?;
     if let Some(watch) = &watch {
         watch.serves(node.shared().usage());

@@ -2,6 +2,7 @@
 
 use super::{Answer, Args, Context, add};
 use crate::{
+    blocks::Sent,
     error::RpcError,
     params::{self, block},
     receipts,
@@ -23,11 +24,11 @@ const SLOTS: usize = 1_024;
 type Found = Answer<Option<Arc<StoredBlock>>>;
 
 fn by_hash<S: Snapshot>(it: &Context<S>, args: &mut Args<'_>) -> Found {
-    Ok(block(&it.shared, args.next::<B256>()?.into()))
+    Ok(block(&it.shared, args.next::<B256>()?.into())?)
 }
 
 fn by_number<S: Snapshot>(it: &Context<S>, args: &mut Args<'_>) -> Found {
-    Ok(block(&it.shared, args.next::<BlockNumberOrTag>()?.into()))
+    Ok(block(&it.shared, args.next::<BlockNumberOrTag>()?.into())?)
 }
 
 /// Returns the index that a request names next.
@@ -75,7 +76,7 @@ pub(super) fn register<S: Snapshot>(
     add(module, "eth_getRawTransactionByBlockNumberAndIndex", |it, args| {
         raw_transaction(by_number(it, args), args)
     })?;
-    add(module, "eth_getRawTransactionByHash", |it, args| Ok(raw(&it.shared, &args.next()?)))?;
+    add(module, "eth_getRawTransactionByHash", |it, args| Ok(raw(&it.shared, args.next()?)?))?;
     add(module, "eth_getBlockTransactionCountByHash", |it, args| {
         Ok(by_hash(it, args)?.map(|block| U64::from(block.transactions.len())))
     })?;
@@ -108,7 +109,7 @@ fn raw_methods<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Re
         Ok(receipts::raw(&it.shared, &*required(&it.shared, args.next()?)?)?)
     })?;
     add(module, "debug_getRawTransaction", |it, args| {
-        Ok(raw(&it.shared, &args.next()?).unwrap_or_default())
+        Ok(raw(&it.shared, args.next()?)?.unwrap_or_default())
     })
 }
 
@@ -117,18 +118,19 @@ pub(super) fn required<S: Snapshot>(
     shared: &Shared<S>,
     id: BlockId,
 ) -> Result<Arc<StoredBlock>, RpcError> {
-    block(shared, id).ok_or_else(|| params::unknown(shared, id))
+    block(shared, id)?.ok_or_else(|| params::unknown(shared, id))
 }
 
 /// Returns the bytes of a transaction in a block, or in the pool.
-fn raw<S: Snapshot>(shared: &Shared<S>, hash: &B256) -> Option<Bytes> {
-    let held = shared.hold();
-    let found = shared.history().transaction(hash);
-    let mined = found.and_then(|(block, index)| block.transactions.get(index).cloned());
-    let waiting = || Some(held.pool.get(hash)?.signed().encoded_2718());
-    let unseen = || Some(held.unseen(hash)?.encoded_2718());
-    let bytes = mined.map(|mined| mined.encoded_2718());
-    bytes.or_else(waiting).or_else(unseen).map(Bytes::from)
+fn raw<S: Snapshot>(shared: &Shared<S>, hash: B256) -> Result<Option<Bytes>, RpcError> {
+    let bytes = match shared.sent(hash)? {
+        Some(Sent::Mined(block, index)) => {
+            block.transactions.get(index).map(|mined| mined.encoded_2718())
+        }
+        Some(Sent::Waiting(waiting)) => Some(waiting.encoded_2718()),
+        None => None,
+    };
+    Ok(bytes.map(Bytes::from))
 }
 
 type Values = BTreeMap<Address, Vec<B256>>;

@@ -9,7 +9,9 @@ mod simulate;
 mod txpool;
 
 use crate::{
-    access_list, call,
+    access_list,
+    blocks::Sent,
+    call,
     error::RpcError,
     estimate::estimate,
     fees,
@@ -195,37 +197,33 @@ fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
 fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
     add(module, "eth_getBlockByNumber", |it, args| {
         let (tag, full) = (args.next::<BlockNumberOrTag>()?, args.maybe()?);
-        let block = params::block(&it.shared, tag.into());
+        let block = params::block(&it.shared, tag.into())?;
         Ok(block.map(|block| block.block(kind(full))))
     })?;
     add(module, "eth_getBlockByHash", |it, args| {
         let (hash, full) = (args.next::<B256>()?, args.maybe()?);
-        let block = it.shared.history().by_hash(&hash);
+        let block = it.shared.block_by_hash(hash)?;
         Ok(block.map(|block| block.block(kind(full))))
     })?;
     add(module, "eth_getTransactionByHash", |it, args| {
-        let hash = args.next::<B256>()?;
-        let held = it.shared.hold();
-        let mined = it.shared.history().transaction(&hash);
-        let waiting = || match held.pool.get(&hash) {
-            Some(tx) => Some(Recovered::new_unchecked(tx.signed().clone(), tx.sender())),
-            None => held.unseen(&hash),
-        };
-        let mined = mined.and_then(|(block, index)| block.transaction(index));
-        Ok(mined.or_else(|| waiting().map(waiting_transaction)))
+        Ok(match it.shared.sent(args.next()?)? {
+            Some(Sent::Mined(block, index)) => block.transaction(index),
+            Some(Sent::Waiting(waiting)) => Some(waiting_transaction(*waiting)),
+            None => None,
+        })
     })?;
     add(module, "eth_getTransactionReceipt", |it, args| {
-        let found = it.shared.history().transaction(&args.next()?);
+        let found = it.shared.mined(args.next()?)?;
         let one =
             |(block, index): (Arc<StoredBlock>, usize)| receipts::one(&it.shared, &block, index);
         Ok(found.map(one).transpose()?.flatten())
     })?;
     add(module, "eth_getBlockReceipts", |it, args| {
-        let block = params::block(&it.shared, args.next()?);
+        let block = params::block(&it.shared, args.next()?)?;
         Ok(block.map(|block| receipts::all(&it.shared, &block)).transpose()?)
     })?;
     add(module, "eth_getBlockTransactionCountByNumber", |it, args| {
-        let block = params::block(&it.shared, args.next::<BlockNumberOrTag>()?.into());
+        let block = params::block(&it.shared, args.next::<BlockNumberOrTag>()?.into())?;
         Ok(block.map(|block| U64::from(block.transactions.len())))
     })?;
     add(module, "eth_getLogs", |it, args| {

@@ -46,7 +46,7 @@ fn receipt<S: Snapshot>(
     it: &Context<S>,
     hash: &B256,
 ) -> Result<Option<TransactionReceipt>, RpcError> {
-    let found = it.shared.history().transaction(hash);
+    let found = it.shared.mined(*hash)?;
     let Some((block, index)) = found else { return Ok(None) };
     receipts::one(&it.shared, &block, index)
 }

@@ -1,6 +1,7 @@
 //! A node that makes blocks from the transactions in its pool.
 
 use crate::{
+    checkpoint::Checkpoints,
     clock::Clock,
     clock::now,
     dev::{Dev, Request},
@@ -28,6 +29,8 @@ use revm::{DatabaseRef, context::TxEnv, database::BundleState, primitives::hardf
 use std::{
     cell::RefCell,
     convert::Infallible,
+    io,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -106,6 +109,7 @@ impl<S: StateStore> Node<S> {
             return Err(NodeError::Amsterdam);
         }
         let first = restart::first(&reader, &genesis)?;
+        let oldest = reader.oldest_block()?.unwrap_or(head.number.saturating_add(1));
         let blocks = kept_blocks(&reader, &genesis, &config)?;
         let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
         let parent = blocks.last().filter(|block| block.hash == head.hash).map(Arc::clone);
@@ -119,9 +123,7 @@ impl<S: StateStore> Node<S> {
         let durable = chain.durable_head();
         let (dev, commands) = config.is_dev.then(Dev::new).unzip();
         let shared = Shared::new(producer, pool.handle(), durable, view, &config, (wake, dev));
-        if let Some(first) = first {
-            shared.begin(Arc::new(first));
-        }
+        shared.begin(first.map(Arc::new), oldest);
         blocks.into_iter().for_each(|block| shared.remember(block));
         let (shared, commands) = (Arc::new(shared), commands.unwrap_or_else(never));
         Ok(Self { chain, pool, parent, shared, woken, commands })
@@ -137,6 +139,18 @@ impl<S: StateStore> Node<S> {
     #[must_use]
     pub const fn chain(&self) -> &Chain<S> {
         &self.chain
+    }
+
+    /// Lets clients ask for checkpoints (`braid_checkpoint`), which are written into `folder`.
+    /// `report` is told how each one ended.
+    ///
+    /// # Errors
+    /// The folder cannot be created or read.
+    pub fn write_checkpoints_to(&self, folder: &Path, report: fn(String)) -> io::Result<()> {
+        let open = Box::new(self.chain.durable_state());
+        let checkpoints = Arc::new(Checkpoints::new(folder, open, report)?);
+        self.shared.checkpoints.get_or_init(|| checkpoints);
+        Ok(())
     }
 
     /// Returns the number of seconds by which the last block's time is ahead of the clock. Until

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     shared::SendError,
-    testing::{CHAIN, Client, SENDERS, address, begun, begun_with, node, payment, sign, signature},
+    testing::{
+        CHAIN, Client, SENDERS, address, begun, begun_with, logging, node, payment, sign, signature,
+    },
 };
 use alloy_consensus::{TxEip7702, TxLegacy};
 use alloy_eips::eip7702::Authorization;
@@ -67,6 +69,73 @@ fn a_block_with_a_broken_signature_is_named_at_a_restart() {
     store.write(writes).expect("written");
     let opened = Node::open(store, NodeConfig::default());
     assert!(matches!(opened, Err(NodeError::Damaged { number: 2, .. })), "{opened:?}");
+}
+
+/// Returns the answers to calls about each of the first `blocks` blocks.
+fn answers(node: &Node<MemoryStore>, blocks: u64) -> Vec<Value> {
+    let client = client(node);
+    let mut answers = Vec::new();
+    for number in 0..=blocks {
+        let tag = json!(format!("{number:#x}"));
+        let block = client.result("eth_getBlockByNumber", json!([tag, true]));
+        let hash = &block["hash"];
+        for (method, params) in [
+            ("eth_getBlockByHash", json!([hash, false])),
+            ("eth_getBlockReceipts", json!([tag])),
+            ("debug_getRawBlock", json!([tag])),
+            ("eth_getLogs", json!([{ "fromBlock": tag, "toBlock": "latest" }])),
+            ("eth_feeHistory", json!(["0x3", tag, [50.0]])),
+            ("eth_feeHistory", json!(["0x50", tag])),
+            ("eth_getBalance", json!([address(0), { "blockHash": hash }])),
+        ] {
+            answers.push(client.result(method, params));
+        }
+        if let Some(sent) = block["transactions"].get(0) {
+            for method in [
+                "eth_getTransactionByHash",
+                "eth_getTransactionReceipt",
+                "eth_getRawTransactionByHash",
+                "debug_traceTransaction",
+            ] {
+                answers.push(client.result(method, json!([sent["hash"]])));
+            }
+        }
+        answers.push(block);
+    }
+    answers.push(client.result("eth_capabilities", json!([])));
+    answers.push(client.result("eth_getTransactionByHash", json!([B256::ZERO])));
+    answers.push(client.result("eth_getBlockByHash", json!([B256::ZERO, false])));
+    answers
+}
+
+#[test]
+fn older_blocks_are_read_from_the_store() {
+    let store = begun();
+    let last_only = NodeConfig { history_bytes: 0, ..NodeConfig::default() };
+    let mut node = node(&store, last_only);
+    for nonce in 0..40 {
+        node.shared.send(payment(0, nonce, PRICE)).expect("admitted");
+        if nonce % 3 == 0 {
+            node.shared.send(logging(nonce / 3, PRICE)).expect("admitted");
+        }
+        node.step(0).expect("a block").expect("made");
+    }
+    node.chain.flush().expect("durable");
+    node.shared.show();
+    assert_eq!(node.shared.history().oldest(), Some(40));
+    let made = answers(&node, 40);
+    let logs = client(&node).result("eth_getLogs", json!([{ "fromBlock": "0x0" }]));
+    assert_eq!(logs.as_array().map(Vec::len), Some(14));
+    drop(node);
+    for (config, oldest) in [(NodeConfig::default(), 0), (last_only, 40)] {
+        let node = Node::open(store.clone(), config).expect("it opens");
+        assert_eq!(node.shared.history().oldest(), Some(oldest));
+        let found = answers(&node, 40);
+        assert_eq!(found.len(), made.len());
+        for (made, found) in made.iter().zip(found) {
+            assert_eq!(made, &found);
+        }
+    }
 }
 
 /// While a call holds the view, history and pool are in the state after the same block.

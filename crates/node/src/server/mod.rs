@@ -365,7 +365,10 @@ where
     let answered = entries::answer(&mut service, serving.limits.request_bytes, request);
     match timeout(serving.limits.time, answered).await {
         Ok(Ok(response)) => hold(client, response).unwrap_or_else(|| {
-            before::text(StatusCode::SERVICE_UNAVAILABLE, "too many answers are not read yet\n")
+            before::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many responses wait for their clients to read them\n",
+            )
         }),
         Ok(Err(error)) => before::text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         Err(_) => before::text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n"),

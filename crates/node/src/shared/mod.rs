@@ -1,6 +1,7 @@
 //! State that the node shares with the JSON-RPC interface.
 
 use crate::{
+    checkpoint::Checkpoints,
     clock::now,
     dev::{Command, Dev},
     feed::Feed,
@@ -9,6 +10,7 @@ use crate::{
     history::History,
     limits::NodeConfig,
     past::Past,
+    read_blocks::ReadBlocks,
     stored::StoredBlock,
     usage::Usage,
 };
@@ -51,6 +53,7 @@ pub struct Shared<S> {
     /// The chain after the last block that clients see, which is durable.
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
+    pub(crate) read_blocks: ReadBlocks,
     pub(crate) past: Past,
     pub(crate) feed: Feed,
     pub(crate) filters: Filters,
@@ -58,6 +61,8 @@ pub struct Shared<S> {
     usage: Usage,
     /// Set on a development node.
     dev: Option<Dev>,
+    /// Set if clients may ask for checkpoints.
+    pub(crate) checkpoints: OnceLock<Arc<Checkpoints<S>>>,
     /// Response to `web3_clientVersion`.
     client_version: OnceLock<String>,
     /// Reason why the node has stopped.
@@ -145,11 +150,13 @@ impl<S: Snapshot> Shared<S> {
             made: RwLock::new(made),
             view: RwLock::new(view),
             history: RwLock::new(History::new(config.history_blocks, config.history_bytes)),
+            read_blocks: ReadBlocks::default(),
             past: Past::new(config),
             feed: Feed::default(),
             filters: Filters::default(),
             wake,
             dev,
+            checkpoints: OnceLock::new(),
             client_version: OnceLock::new(),
             stopped: Mutex::new(None),
         }
@@ -220,9 +227,10 @@ impl<S: Snapshot> Shared<S> {
         Ok(())
     }
 
-    /// Sets the block that the chain began with.
-    pub(crate) fn begin(&self, first: Arc<StoredBlock>) {
-        write(&self.history).begin(first);
+    /// Sets the block that the chain began with, and the oldest other block in the store, or the
+    /// next block if there is none.
+    pub(crate) fn begin(&self, first: Option<Arc<StoredBlock>>, oldest: u64) {
+        write(&self.history).begin(first, oldest);
     }
 
     /// Returns the number of the block that the chain began with.

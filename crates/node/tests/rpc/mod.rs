@@ -144,11 +144,67 @@ fn another_chain_imports_the_blocks_of_a_node() {
     let path = |name: &str| elsewhere.path().join(name).to_str().expect("UTF-8").to_owned();
     let (copy, file) = (path("copy"), path("blocks.rlp"));
     chain(&["init", "--genesis", &genesis, &copy], 0);
-    fs::write(&file, blocks).expect("written");
+    let report = json(&["export-blocks", &folder, &file]);
+    assert_eq!(
+        (&report["first"], &report["last"], &report["blocks"]),
+        (&1.into(), &3.into(), &3.into())
+    );
+    assert_eq!(fs::read(&file).expect("it is there"), blocks);
     chain(&["run", &copy, &file], 0);
+    // A part, packed. The copy keeps the blocks that it has imported.
+    let part = path("part.rlp.zst");
+    let text = chain(&["export-blocks", &copy, &part, "--from", "2", "--to", "3"], 0);
+    assert!(text.contains("blocks 2 to 3: 2 blocks, "), "{text}");
+    let second = path("second");
+    chain(&["init", "--genesis", &genesis, &second], 0);
+    let text = chain(&["run", &second, &part], 2);
+    assert!(text.contains("block 2"), "{text}");
     let end = |folder: &str| {
         let head = json(&["inspect", folder]);
         (head["number"].clone(), head["hash"].clone(), head["state_root"].clone())
     };
     assert_eq!(end(&copy), end(&folder));
+}
+
+#[test]
+fn a_running_node_writes_checkpoints() {
+    let mut node = RpcNode::before_prague();
+    let (code, text) = node.error("braid_checkpoint", json!([]));
+    assert!(code == -32_601 && text.contains("--checkpoints"), "{text}");
+    node.end();
+    let backups = tempfile::tempdir().expect("a folder");
+    let folder = backups.path().join("of/node");
+    let left = folder.join(".7-0a0b0c0d.partial");
+    fs::create_dir_all(&left).expect("left by an interrupted process");
+    node.run(&["--checkpoints", folder.to_str().expect("UTF-8")]);
+    node.receipt(&node.transfer(0, 7));
+    let begun = node.call("braid_checkpoint", json!([]));
+    assert_eq!(begun["number"], "0x1", "{begun}");
+    let checkpoint = (0..1_000).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let asked = node.call("braid_checkpoint", json!([begun["hash"]]));
+        (asked["complete"] == true).then_some(asked)
+    });
+    let checkpoint = checkpoint.expect("it is complete within 20 seconds");
+    assert_eq!(node.call("braid_checkpoint", json!([])), checkpoint);
+    let name = format!("1-{}", &checkpoint["hash"].as_str().expect("a hash")[2..10]);
+    assert_eq!(checkpoint["path"], folder.join(name).to_str().expect("UTF-8"));
+    assert!(!fs::exists(left).expect("a folder"));
+    let (_, text) = node.error("braid_checkpoint", json!([format!("0x{}", "5".repeat(64))]));
+    assert!(text.contains("no checkpoint of a block with the hash 0x5555"), "{text}");
+    // The chain grows, and the copy does not.
+    node.receipt(&node.transfer(1, 7));
+    let folder = node.folder();
+    node.end();
+    let copy = checkpoint["path"].as_str().expect("a path");
+    chain(&["verify", copy], 0);
+    let (copied, whole) = (json(&["inspect", copy]), json(&["inspect", &folder]));
+    assert_eq!((&copied["number"], &whole["number"]), (&1.into(), &2.into()));
+    assert_eq!(copied["hash"], checkpoint["hash"]);
+    // It goes on like the chain.
+    let blocks = backups.path().join("blocks.rlp");
+    let blocks = blocks.to_str().expect("UTF-8");
+    chain(&["export-blocks", &folder, blocks], 0);
+    chain(&["run", copy, blocks], 0);
+    assert_eq!(json(&["inspect", copy, "digest"]), json(&["inspect", &folder, "digest"]));
 }

@@ -8,7 +8,7 @@ use alloy_primitives::{B256, Bytes, U64, U256, keccak256};
 use braid_chain::Snapshot;
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Registers the methods.
 pub(super) fn register<S: Snapshot>(
@@ -17,9 +17,10 @@ pub(super) fn register<S: Snapshot>(
     add(module, "web3_sha3", |_, args| Ok(keccak256(args.next::<Bytes>()?)))?;
     add(module, "net_peerCount", |_, _| Ok(U64::ZERO))?;
     add(module, "rpc_modules", |_, _| {
-        let names = ["debug", "eth", "net", "rpc", "trace", "txpool", "web3"];
+        let names = ["braid", "debug", "eth", "net", "rpc", "trace", "txpool", "web3"];
         Ok(BTreeMap::from(names.map(|name| (name, "1.0"))))
     })?;
+    add(module, "braid_checkpoint", |it, args| Ok(checkpoint(it, args.maybe()?)?))?;
     add(module, "eth_baseFee", |it, _| {
         let view = it.shared.view();
         let has_fees = view.head.header.base_fee_per_gas.is_some();
@@ -32,6 +33,35 @@ pub(super) fn register<S: Snapshot>(
     })?;
     add(module, "eth_config", |it, _| Ok(config::config(&it.shared)?))?;
     add(module, "eth_capabilities", |it, _| Ok(capabilities(it)))
+}
+
+/// Result of `braid_checkpoint`.
+#[derive(Clone, Debug, Serialize)]
+struct Checkpoint {
+    number: U64,
+    hash: B256,
+    path: PathBuf,
+    complete: bool,
+}
+
+/// JSON-RPC's code for a method that does not exist, or is not available.
+const NOT_AVAILABLE: i32 = -32_601;
+
+fn checkpoint<S: Snapshot>(it: &Context<S>, hash: Option<B256>) -> Result<Checkpoint, RpcError> {
+    let why = "braid_checkpoint is not available: braid-node run --rpc --checkpoints DIR allows it";
+    let checkpoints = it.shared.checkpoints.get();
+    let checkpoints = checkpoints.ok_or_else(|| RpcError::Coded(NOT_AVAILABLE, why.to_owned()))?;
+    let asked = match hash {
+        Some(hash) => checkpoints.find(hash),
+        None => checkpoints.begin(),
+    };
+    let asked = asked.map_err(|error| RpcError::Override(error.to_string()))?;
+    Ok(Checkpoint {
+        number: U64::from(asked.head.number),
+        hash: asked.head.hash,
+        path: asked.folder,
+        complete: asked.is_complete,
+    })
 }
 
 /// Result of `eth_capabilities`: the blocks for which the node has each kind of data.
@@ -73,9 +103,11 @@ struct Window {
 
 impl Resource {
     fn since(oldest: u64, window: u64) -> Self {
-        let window = Window { r#type: "window", retention_blocks: U64::from(window) };
+        // If all blocks are kept, none is deleted.
+        let window = (window < u64::MAX)
+            .then(|| Window { r#type: "window", retention_blocks: U64::from(window) });
         let oldest_block = Some(U64::from(oldest));
-        Self { disabled: false, oldest_block, delete_strategy: Some(window) }
+        Self { disabled: false, oldest_block, delete_strategy: window }
     }
 }
 
@@ -86,7 +118,7 @@ fn capabilities<S: Snapshot>(it: &Context<S>) -> Capabilities {
     };
     let (oldest, blocks) = {
         let history = it.shared.history();
-        (history.oldest().unwrap_or_default(), history.max_blocks())
+        (history.oldest_kept().unwrap_or_default(), history.max_blocks())
     };
     let states = it.shared.past.blocks();
     let oldest_state = head.number.to::<u64>().saturating_add(1).saturating_sub(states);

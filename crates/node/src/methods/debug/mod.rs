@@ -57,13 +57,13 @@ pub(super) fn register<S: Snapshot>(
     add(module, "debug_traceCall", trace_call)?;
     add(module, "trace_transaction", |it, args| {
         let hash = args.next()?;
-        let found = it.shared.history().transaction(&hash);
+        let found = it.shared.mined(hash)?;
         let Some((block, index)) = found else { return Ok(None) };
         let tracing = Tracing::new(&it.shared, &args.place, &block);
         Ok(Some(tracing.parity(Some(index))?))
     })?;
     add(module, "trace_block", |it, args| {
-        let block = params::block(&it.shared, args.next::<BlockId>()?);
+        let block = params::block(&it.shared, args.next::<BlockId>()?)?;
         let all = |block: Arc<StoredBlock>| -> Result<Vec<LocalizedTransactionTrace>, RpcError> {
             Tracing::new(&it.shared, &args.place, &block).parity(None)
         };
@@ -76,7 +76,7 @@ fn transaction<S: Snapshot>(
     it: &Context<S>,
     hash: &B256,
 ) -> Result<(Arc<StoredBlock>, usize), RpcError> {
-    let found = it.shared.history().transaction(hash);
+    let found = it.shared.mined(*hash)?;
     found.ok_or_else(|| RpcError::Override("transaction not found".to_owned()))
 }
 
