@@ -84,6 +84,8 @@ fn exported_blocks_are_the_imported_ones() {
     let text = chain(&["export-blocks", &folder], 2);
     assert!(text.contains("the folder holds no block with its transactions"), "{text}");
     chain(&["run", &folder, &rlp, "--history", "3"], 0);
+    let text = chain(&["run", &folder, &rlp, "--history", "1"], 0);
+    assert!(text.contains("block 4 and those before it are removed for good"), "{text}");
     let (whole, some) = (fs::read(&rlp).expect("it is there"), demo.path("some.rlp"));
     let report = json(&["export-blocks", &folder, &some]);
     let written = fs::read(&some).expect("it is there");

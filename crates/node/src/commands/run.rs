@@ -6,7 +6,7 @@ use super::{
     open,
     pace::{Pace, Tally},
     refusal::Refusal,
-    serve::{ServeArgs, Serving, serve},
+    serve::{ServeArgs, Serving, serve, warn_of_history},
     watch::{RunChain, Served, Watch},
 };
 use crate::chain_input::{Ahead, InputBlock, Inputs, Next, SizedBlock};
@@ -93,6 +93,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.keep = Keep::blocks(args.undo_blocks);
     config.keep.receipt_blocks = args.receipts.max(args.serve.history);
     config.keep.rlp_blocks = args.serve.history;
+    warn_of_history(&store, args.serve.history)?;
     if let Some(address) = args.serve.rpc {
         let serving = Serving { folder, store, chain: config, served, json: args.json };
         return serve(address, &args.serve, serving);

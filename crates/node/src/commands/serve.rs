@@ -69,7 +69,7 @@ pub(super) struct Serving {
 /// Makes blocks until Ctrl-C.
 pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> Result<End, Stop> {
     let Serving { mut folder, store, chain, served, json } = serving;
-    warn_of_chain(&store, args.history)?;
+    warn_of_chain(&store)?;
     let workers = chain.executor.workers.get();
     let config = NodeConfig { chain, history_blocks: args.history, ..NodeConfig::default() };
     let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
@@ -130,9 +130,8 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
 /// Chain id of Ethereum mainnet.
 const MAINNET: u64 = 1;
 
-/// Warns of things that cannot be undone: removed blocks, and transactions that are valid on
-/// mainnet.
-fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
+/// Warns of transactions that are valid on mainnet.
+fn warn_of_chain(store: &EmbeddedStore) -> Result<(), Stop> {
     let reader = open_chain(store).map_err(message)?;
     let chain = genesis::decode(&reader.genesis().map_err(message)?).map_err(message)?;
     if chain.config.chain_id == MAINNET {
@@ -141,11 +140,17 @@ fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
              there, too",
         );
     }
+    Ok(())
+}
+
+/// Warns of blocks that are going to be removed, which cannot be undone.
+pub(super) fn warn_of_history(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
+    let reader = open_chain(store).map_err(message)?;
     let Some(last) = reader.head().number.checked_sub(history) else { return Ok(()) };
     if reader.block(last).map_err(message)?.is_some() {
         say(format!(
-            "warning: the folder holds more blocks than --history {history} keeps: with the next block, block {last} and \
-             those before it are removed for good"
+            "warning: the folder holds more blocks than --history {history} keeps: block {last} and those before it are \
+             removed for good, a few with each new block"
         ));
     }
     Ok(())
