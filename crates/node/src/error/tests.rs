@@ -78,7 +78,7 @@ fn every_reason_for_which_nothing_is_served() {
     let methods = || module(Context { shared: shared.clone(), limits: Limits::default() });
     let mut twice = methods().expect("methods");
     let twice = twice.merge(methods().expect("methods")).expect_err("each name is taken");
-    made.add(&ServerError::Methods(twice.to_string()), &["braid_", "report it"]);
+    made.add(&ServerError::Methods(twice.to_string()), &["eth_", "report it"]);
     made.has_all_of(SOURCE, "ServerError", &["Runtime"]);
 }
 

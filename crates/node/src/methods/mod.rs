@@ -96,6 +96,7 @@ pub(crate) fn module<S: Snapshot>(
     context: Context<S>,
 ) -> Result<RpcModule<Context<S>>, RegisterMethodError> {
     let is_dev = context.shared.dev().is_some();
+    let writes_checkpoints = context.shared.checkpoints.get().is_some();
     let mut module = RpcModule::new(context);
     chain(&mut module)?;
     state(&mut module)?;
@@ -111,6 +112,9 @@ pub(crate) fn module<S: Snapshot>(
     accounts::add_all(&mut module, is_dev)?;
     if is_dev {
         control::add_all(&mut module)?;
+    }
+    if writes_checkpoints {
+        about::register_checkpoint(&mut module)?;
     }
     filters::add_all(&mut module)?;
     Ok(module)

@@ -141,7 +141,8 @@ impl<S: StateStore> Node<S> {
         &self.chain
     }
 
-    /// Lets clients ask for checkpoints (`braid_checkpoint`), which are written into `folder`.
+    /// Lets clients of servers that are started later ask for checkpoints (`braid_checkpoint`),
+    /// which are written into `folder`.
     /// `report` is told how each one ended.
     ///
     /// # Errors

@@ -170,7 +170,7 @@ fn another_chain_imports_the_blocks_of_a_node() {
 fn a_running_node_writes_checkpoints() {
     let mut node = RpcNode::before_prague();
     let (code, text) = node.error("braid_checkpoint", json!([]));
-    assert!(code == -32_601 && text.contains("--checkpoints"), "{text}");
+    assert!(code == -32_601 && text.contains("braid_checkpoint"), "{text}");
     node.end();
     let backups = tempfile::tempdir().expect("a folder");
     let folder = backups.path().join("of/node");

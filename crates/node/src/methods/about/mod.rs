@@ -16,11 +16,11 @@ pub(super) fn register<S: Snapshot>(
 ) -> Result<(), RegisterMethodError> {
     add(module, "web3_sha3", |_, args| Ok(keccak256(args.next::<Bytes>()?)))?;
     add(module, "net_peerCount", |_, _| Ok(U64::ZERO))?;
-    add(module, "rpc_modules", |_, _| {
-        let names = ["braid", "debug", "eth", "net", "rpc", "trace", "txpool", "web3"];
-        Ok(BTreeMap::from(names.map(|name| (name, "1.0"))))
+    add(module, "rpc_modules", |it, _| {
+        let names = ["debug", "eth", "net", "rpc", "trace", "txpool", "web3"];
+        let own = it.shared.checkpoints.get().map(|_| "braid");
+        Ok(names.into_iter().chain(own).map(|name| (name, "1.0")).collect::<BTreeMap<_, _>>())
     })?;
-    add(module, "braid_checkpoint", |it, args| Ok(checkpoint(it, args.maybe()?)?))?;
     add(module, "eth_baseFee", |it, _| {
         let view = it.shared.view();
         let has_fees = view.head.header.base_fee_per_gas.is_some();
@@ -35,6 +35,13 @@ pub(super) fn register<S: Snapshot>(
     add(module, "eth_capabilities", |it, _| Ok(capabilities(it)))
 }
 
+/// Registers the method of a node that writes checkpoints.
+pub(super) fn register_checkpoint<S: Snapshot>(
+    module: &mut RpcModule<Context<S>>,
+) -> Result<(), RegisterMethodError> {
+    add(module, "braid_checkpoint", |it, args| Ok(checkpoint(it, args.maybe()?)?))
+}
+
 /// Result of `braid_checkpoint`.
 #[derive(Clone, Debug, Serialize)]
 struct Checkpoint {
@@ -44,13 +51,10 @@ struct Checkpoint {
     complete: bool,
 }
 
-/// JSON-RPC's code for a method that does not exist, or is not available.
-const NOT_AVAILABLE: i32 = -32_601;
-
 fn checkpoint<S: Snapshot>(it: &Context<S>, hash: Option<B256>) -> Result<Checkpoint, RpcError> {
-    let why = "braid_checkpoint is not available: braid-node run --rpc --checkpoints DIR allows it";
     let checkpoints = it.shared.checkpoints.get();
-    let checkpoints = checkpoints.ok_or_else(|| RpcError::Coded(NOT_AVAILABLE, why.to_owned()))?;
+    let none = || RpcError::Internal("the node writes no checkpoints".to_owned());
+    let checkpoints = checkpoints.ok_or_else(none)?;
     let asked = match hash {
         Some(hash) => checkpoints.find(hash),
         None => checkpoints.begin(),
