@@ -129,7 +129,7 @@ pub(crate) fn begin(writes: &mut Writes, head: Head) {
     Kept::nothing(head).put(writes);
 }
 
-/// Returns the hash of a block in RLP, and those of its transactions.
+/// Returns the hashes of a block in RLP and of its transactions.
 fn hashes(mut block: &[u8]) -> Result<(B256, Vec<B256>), alloy_rlp::Error> {
     let hash = header_of(block)?.hash_slow();
     let mut fields = RlpHeader::decode_bytes(&mut block, true)?;

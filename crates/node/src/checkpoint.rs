@@ -97,7 +97,7 @@ pub(crate) struct Checkpoints<S> {
     folder: PathBuf,
     /// Is told how each checkpoint ended.
     report: fn(String),
-    /// Those that were asked for since the node started, oldest first.
+    /// Checkpoints requested since the node started, oldest first.
     asked: Mutex<Vec<(Head, State)>>,
 }
 
