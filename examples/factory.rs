@@ -11,7 +11,7 @@ use alloy_evm::eth::receipt_builder::AlloyReceiptBuilder;
 use alloy_evm::eth::spec::EthSpec;
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory, EthEvmFactory};
 use alloy_evm::{EvmEnv, EvmFactory};
-use alloy_primitives::{Address, B256, Signature, TxKind, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{Cloned, Config};
 use revm::DatabaseRef;
@@ -91,7 +91,9 @@ fn payer(number: u64) -> Address {
 fn block() -> Block {
     let call = |number| {
         let to = TxKind::Call(COUNTER);
-        let inner = TxEip1559 { chain_id: 1, gas_limit: 60_000, to, ..TxEip1559::default() };
+        // Without call data, it would count as a payment, which is too short to share.
+        let input = Bytes::from_static(&hex!("06661abd"));
+        let inner = TxEip1559 { chain_id: 1, gas_limit: 60_000, to, input, ..TxEip1559::default() };
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);
         let signed = Signed::new_unchecked(inner, signature, B256::ZERO);
         Recovered::new_unchecked(signed.into(), payer(number))

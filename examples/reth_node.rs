@@ -15,7 +15,7 @@ use alloy_evm::EvmEnv;
 use alloy_evm::eth::receipt_builder::AlloyReceiptBuilder;
 use alloy_evm::eth::spec::EthSpec;
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory, EthEvmFactory};
-use alloy_primitives::{Address, B256, Signature, TxKind, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{Config, StateSource, WorkerId};
 use revm::bytecode::Bytecode;
@@ -26,6 +26,7 @@ use stand_ins::{
     Block, BuilderContext, ConfigureEngineEvm, ConfigureEvm, ExecutorBuilder, Payload, Provider,
     StateProviderFactory, execute_one, new_payload,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error;
@@ -154,7 +155,7 @@ impl StateSource for ProviderHandles {
 
     fn open(&self, _: WorkerId) -> Result<Provider, Infallible> {
         // With a real store, return its error if the state has been pruned meanwhile.
-        Ok(self.providers.state_by_block_hash(self.block).unwrap_or_default())
+        Ok(self.providers.state_by_block_hash(self.block).expect("it is not pruned"))
     }
 }
 
@@ -240,7 +241,7 @@ fn context(block: &Block) -> EthBlockExecutionCtx<'_> {
         parent_hash: block.header.parent_hash,
         parent_beacon_block_root: block.header.parent_beacon_block_root,
         ommers: &block.body.ommers,
-        withdrawals: None,
+        withdrawals: block.body.withdrawals.as_deref().map(|list| Cow::Borrowed(list.as_slice())),
         extra_data: block.header.extra_data.clone(),
         tx_count_hint: Some(block.body.transactions.len()),
         slot_number: None,
@@ -293,7 +294,9 @@ fn payer(number: u64) -> Address {
 fn calls() -> Vec<Recovered<TxEnvelope>> {
     let call = |number| {
         let to = TxKind::Call(COUNTER);
-        let inner = TxEip1559 { chain_id: 1, gas_limit: 60_000, to, ..TxEip1559::default() };
+        // Without call data, it would count as a payment, which is too short to share.
+        let input = Bytes::from_static(&hex!("06661abd"));
+        let inner = TxEip1559 { chain_id: 1, gas_limit: 60_000, to, input, ..TxEip1559::default() };
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);
         Recovered::new_unchecked(
             Signed::new_unchecked(inner, signature, B256::ZERO).into(),

@@ -117,22 +117,32 @@ impl Engine {
         })
     }
 
-    /// Returns the number of workers of a shared executor. Without handles, the calling thread
-    /// serves reads and runs no transactions.
+    /// Returns the number of workers of a shared executor.
     pub(super) fn workers(&self) -> NonZeroU16 {
-        let all = self.config.workers;
         match &self.handles {
-            Some(_) => all,
-            None => NonZeroU16::new(all.get() - 1).unwrap_or(NonZeroU16::MIN),
+            Some(_) => self.config.workers,
+            None => self.served_workers(),
         }
+    }
+
+    /// Returns the number of workers for a block whose reads the calling thread serves; it runs no
+    /// transactions.
+    pub(super) fn served_workers(&self) -> NonZeroU16 {
+        NonZeroU16::new(self.config.workers.get() - 1).unwrap_or(NonZeroU16::MIN)
     }
 
     /// Leases an executor. If all are in use, waits for one if `waits` is set, and otherwise
     /// returns `None`.
     pub(super) fn lease(&self, waits: bool) -> Option<ExecutorLease<'_>> {
-        let Shared { idle: (_, idle), .. } = &*self.shared;
-        let idle = if waits { idle.recv().ok() } else { idle.try_recv().ok() };
-        Some(ExecutorLease { idle: idle?, shared: &self.shared })
+        let Shared { idle: (kept, idle), .. } = &*self.shared;
+        let mut first = if waits { idle.recv().ok()? } else { idle.try_recv().ok()? };
+        // One that has started is preferred: it has threads, and has learned from earlier blocks.
+        if first.is_none()
+            && let Ok(other) = idle.try_recv()
+        {
+            drop(kept.try_send(core::mem::replace(&mut first, other)));
+        }
+        Some(ExecutorLease { idle: first, shared: &self.shared })
     }
 
     /// Counts a block of `transactions` transactions that an executor ran.
@@ -158,22 +168,18 @@ impl ExecutorLease<'_> {
         Ok(&mut self.idle.insert(idle).executor)
     }
 
-    /// Takes the executor out of the lease, with the thread that it runs on while the calling
-    /// thread serves reads.
+    /// Takes the executor, which must have been started, out of the lease, with the thread that it
+    /// runs on while the calling thread serves reads.
     ///
     /// # Errors
-    /// Returns any error of `start`, or an error if the system refuses the thread.
-    pub(super) fn take_threaded(
-        &mut self,
-        start: impl FnOnce() -> std::io::Result<Executor>,
-    ) -> std::io::Result<ThreadedExecutor> {
-        self.executor(start)?;
+    /// Returns an error if the system refuses the thread.
+    pub(super) fn take_threaded(&mut self) -> std::io::Result<ThreadedExecutor> {
         let runner = match self.idle.as_mut().and_then(|idle| idle.runner.take()) {
             Some(runner) => runner,
             None => BlockThread::start()?,
         };
         let Some(IdleExecutor { executor, .. }) = self.idle.take() else {
-            unreachable!("it was started above")
+            unreachable!("the caller has started it")
         };
         Ok(ThreadedExecutor { executor, runner })
     }

@@ -9,7 +9,7 @@ use super::served::{Message, ServedError, served};
 use crate::config::Policy;
 use crate::evm::{
     AccessList, AnySource, Block, BlockError, BlockErrorKind, BlockOutput, BlockPosition,
-    ChainRules, Committed, Rejection, runs_sequentially,
+    ChainRules, Committed, Rejection,
 };
 use crate::executor::{Executor, RequestParts};
 use crate::panics::{Payload, caught};
@@ -37,7 +37,6 @@ use revm::database_interface::ErasedError;
 use revm::database_interface::bal::{BalState, EvmDatabaseError};
 use revm::precompile::{PrecompileSpecId, Precompiles};
 use revm::primitives::hardfork::SpecId;
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
 /// Executes one block: either whole and in parallel, or one transaction at a time, sequentially.
@@ -55,9 +54,8 @@ type BlockRun = (Option<AccessList>, Result<(), BlockExecutionError>);
 
 /// How the transactions of a block run on Braid's executors.
 enum ParallelMode<'a> {
-    /// On all workers, each with its own handle. The calling thread is one of them, and the only
-    /// one without a lease.
-    Handles(AnySource<'static>, Option<ExecutorLease<'a>>),
+    /// On all workers, each with its own handle. The calling thread is one of them.
+    Handles(AnySource<'static>, ExecutorLease<'a>),
     /// On the workers of a leased executor, while the calling thread reads the database for them.
     Served(ExecutorLease<'a>, ThreadedExecutor),
 }
@@ -148,21 +146,28 @@ where
             return Ok(None);
         }
         let may_run_here = !lists && !engine.has_own_rules();
-        let is_forced = matches!(policy, Policy::Forced(_));
-        let is_single = policy == Policy::Sequential || engine.config.workers.get() == 1;
-        if may_run_here && is_single && !is_forced {
+        let prefers_here = may_run_here && !matches!(policy, Policy::Forced(_));
+        let is_single = policy == Policy::Sequential || engine.workers().get() == 1;
+        if prefers_here && is_single {
+            return Ok(None);
+        }
+        let Some(mut lease) = engine.lease(!may_run_here) else { return Ok(None) };
+        let executor = match lease.executor(|| engine.start(engine.workers())) {
+            Ok(executor) => executor,
+            Err(_) if may_run_here => return Ok(None),
+            Err(error) => return Err(BlockExecutionError::other(error)),
+        };
+        if prefers_here && executor.runs_sequentially(block) {
             return Ok(None);
         }
         let parent = self.ethereum.ctx.parent_hash;
         if let Some(source) = engine.handles.as_ref().and_then(|handles| handles.open(parent)) {
-            return Ok(Some(ParallelMode::Handles(source, engine.lease(false))));
+            return Ok(Some(ParallelMode::Handles(source, lease)));
         }
-        let is_single = engine.workers().get() == 1 || runs_sequentially(block, &engine.config);
-        if may_run_here && is_single && !is_forced {
+        if prefers_here && engine.served_workers().get() == 1 {
             return Ok(None);
         }
-        let Some(mut lease) = engine.lease(!may_run_here) else { return Ok(None) };
-        match lease.take_threaded(|| engine.start(engine.workers())) {
+        match lease.take_threaded() {
             Ok(threaded) => Ok(Some(ParallelMode::Served(lease, threaded))),
             Err(_) if may_run_here => Ok(None),
             Err(error) => Err(BlockExecutionError::other(error)),
@@ -200,7 +205,7 @@ where
         &mut self,
         block: Block,
         source: AnySource<'static>,
-        mut lease: Option<ExecutorLease<'_>>,
+        mut lease: ExecutorLease<'_>,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
     ) -> Result<BlockRun, BlockExecutionError> {
@@ -212,11 +217,7 @@ where
             beacon_block_root: ethereum.ctx.parent_beacon_block_root,
         };
         let before = handles.before_transactions(env, parent, &source)?;
-        let mut own_executor = None;
-        let executor = match &mut lease {
-            Some(lease) => lease.executor(|| engine.start(engine.workers())),
-            None => engine.start(NonZeroU16::MIN).map(|executor| own_executor.insert(executor)),
-        };
+        let executor = lease.executor(|| engine.start(engine.workers()));
         let executor = executor.map_err(BlockExecutionError::other)?;
         executor.set_access_list(lists);
         let mut commits = Commits::new(true);
@@ -267,8 +268,8 @@ where
         executor.set_access_list(lists);
         let count = block.transactions.len();
         let block = Arc::new(block);
-        let workers = usize::from(executor.config().workers.get());
-        let (source, server) = served::<DbError<E>, ServedBlock<DbError<E>>>(workers);
+        let workers = self.engine.served_workers().min(executor.config().workers);
+        let (source, server) = served::<DbError<E>, ServedBlock<DbError<E>>>(workers.get().into());
         let end = source.messages();
         let shared = Arc::clone(&block);
         let job = move || {
@@ -278,7 +279,8 @@ where
                     committed.push(output);
                     ControlFlow::Continue(())
                 };
-                executor.block(shared).state(source).on_commit(on_commit).execute()
+                let request = executor.block(shared).state(source).most_workers(workers);
+                request.on_commit(on_commit).execute()
             });
             let _ = end.send(Message::Done(ServedBlock { executor, committed, ran }));
         };

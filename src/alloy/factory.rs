@@ -32,9 +32,9 @@ use std::sync::Arc;
 /// Clones share the threads and the counters.
 ///
 /// By default, the calling thread reads the caller's database for the workers and runs no
-/// transactions; blocks with too little parallelism run sequentially on the calling thread. With
-/// [`with_handles`](Self::with_handles), all workers read and run, and the calling thread is one of
-/// them.
+/// transactions. With [`with_handles`](Self::with_handles), all workers read and run, and the
+/// calling thread is one of them. A block that a second worker cannot speed up runs on alloy-evm's
+/// own executor, on the calling thread.
 ///
 /// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest. With
 /// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.
@@ -53,7 +53,8 @@ pub struct Executions {
     /// Transactions of these blocks.
     pub transactions: u64,
     /// Transactions that alloy-evm's executor ran on the calling thread: transactions executed one
-    /// at a time, and transactions of blocks that were too small, found both executors busy, could
+    /// at a time, and transactions of blocks that a second worker could not speed up (among them
+    /// small blocks, short transactions, and chains of conflicts), found both executors busy, could
     /// start no thread, or came with an `Evm` that has its own precompiles.
     pub sequential: u64,
 }
@@ -139,15 +140,15 @@ where
     <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
 {
     /// Lets each worker read through its own handle, which is much faster than reading the caller's
-    /// database. For each block that is executed whole, `states` is called with the hash of the
+    /// database. For each block that runs on the workers, `states` is called with the hash of the
     /// parent block. It returns the state after the parent, or `None` if it does not have that
     /// state, for instance because the parent is not written yet; then all reads come from the
     /// caller's database.
     ///
     /// The caller's database must have the same state. The pre-block and post-block calls read it,
     /// and the balances of the beneficiary and of the receiver of a surcharge come from it; all
-    /// changes are committed to it. Transactions do not see entries that the caller has put into
-    /// its cache.
+    /// changes are committed to it. Entries that only its cache has are seen by the transactions of
+    /// blocks that run on the calling thread, and not by others.
     #[must_use]
     pub fn with_handles<S: StateSource + 'static>(
         mut self,

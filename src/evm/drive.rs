@@ -13,8 +13,6 @@ use super::exec::base::StateSource;
 use super::exec::block_context::BlockContext;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-#[cfg(feature = "alloy")]
-use super::exec::payees::Payees;
 use super::finish::{FinishInput, finish};
 use super::plan::Strategy;
 use super::plan::chooser::StrategyChooser;
@@ -155,21 +153,6 @@ fn features<'env>(
         is_pool,
     };
     Features::of(&context.block, context.batch_payees(), config, setting)
-}
-
-/// Returns whether it is known before execution that all transactions of `block` will run
-/// sequentially.
-#[cfg(feature = "alloy")]
-pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
-    let setting = Setting {
-        workers: usize::from(config.workers.get()),
-        is_wide: false,
-        shares_journals: config.engine.share_journals
-            && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
-        list: ListUse::Nothing,
-        is_pool: false,
-    };
-    Features::of(block, &Payees::default(), config, setting).sequential_reason().is_some()
 }
 
 /// Runs all uncommitted transactions, segment by segment.

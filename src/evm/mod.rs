@@ -33,6 +33,8 @@ mod finish;
 mod observed;
 mod plan;
 mod prepare;
+#[cfg(feature = "alloy")]
+mod preview;
 mod pull;
 mod run_task;
 mod segment;
@@ -62,8 +64,6 @@ pub use block::replays::{ReplayedNext, Replays};
 #[cfg(feature = "alloy")]
 pub(crate) use block::requests::no_code;
 pub use block::requests::push_deposits;
-#[cfg(feature = "alloy")]
-pub(crate) use drive::runs_sequentially;
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;
 #[cfg(feature = "alloy")]
@@ -84,6 +84,8 @@ pub use fees::surcharge::Surcharge;
 #[cfg(feature = "testing")]
 pub use observed::ObservedExecutor;
 pub use plan::{Reason, Segment, Strategy};
+#[cfg(feature = "alloy")]
+pub(crate) use preview::runs_sequentially;
 pub use pull::{BuiltBlock, TransactionPool};
 #[cfg(feature = "testing")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};

@@ -78,6 +78,14 @@ impl Executor {
         self.config.access_list = enabled;
     }
 
+    /// Returns whether sharing cannot pay for a caller that commits each transaction of `block` to
+    /// its own database. If so, the executor's back-offs advance as if it had run the block
+    /// sequentially, so call this once per block.
+    #[cfg(feature = "alloy")]
+    pub(crate) fn runs_sequentially(&mut self, block: &Block) -> bool {
+        crate::evm::runs_sequentially(&mut self.threads, block, &self.config)
+    }
+
     /// Returns the configuration, with each value clamped to its bounds.
     #[must_use]
     pub const fn config(&self) -> &Config {

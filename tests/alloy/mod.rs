@@ -315,6 +315,13 @@ fn transactions_run_at_the_same_time() {
     };
     assert!(most(3) >= 2, "no two met");
     assert_eq!(most(1), 1, "there is no other to meet");
+    // Without a handle for this block, the calling thread reads, and one worker fewer runs.
+    let meeting = Arc::new(Meeting::default());
+    let factory = ours(&block, 2).with_precompiles(vec![Arc::<Meeting>::clone(&meeting)]);
+    let factory = factory.with_handles(|_| None::<braid_evm::Cloned<MemoryDatabase>>);
+    let left = run(&factory, &block, &transactions, database.clone());
+    assert_eq!(left.0.expect("valid").receipts.len(), 8);
+    assert_eq!(meeting.inside.lock().expect("no panic").1, 1, "of two threads, one reads");
 }
 
 #[test]
@@ -332,8 +339,15 @@ fn entries_are_counted() {
     // Over a plain database, one worker of two would run while the other one reads.
     let config = Config::with_workers(NonZeroU16::new(2).expect("some"));
     let factory = Ours::new(Receipts, spec(&block), config);
-    let here = run(&factory, &block, &transactions, database);
+    let here = run(&factory, &block, &transactions, database.clone());
     assert_equal(&whole, &here, "on the calling thread");
     let counted = factory.executions();
     assert_eq!((counted.blocks, counted.transactions, counted.sequential), (0, 0, 8));
+    // With handles, so few and short transactions are not worth a second worker.
+    let handle = database.clone();
+    let factory = Ours::new(Receipts, spec(&block), config)
+        .with_handles(move |_| Some(braid_evm::Cloned(handle.clone())));
+    let here = run(&factory, &block, &transactions, database);
+    assert_equal(&whole, &here, "with handles, on the calling thread");
+    assert_eq!((factory.executions().blocks, factory.executions().sequential), (0, 8));
 }

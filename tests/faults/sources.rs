@@ -1,11 +1,11 @@
 //! State sources of workers, and what remains after a block.
 
-use crate::support::scene::{Scene, call, pay};
-use alloy_primitives::Address;
+use crate::support::scene::{Scene, call, contract, pay, storage};
+use alloy_primitives::{Address, U256};
 use braid_blocks::code::Code;
 use braid_blocks::faulty::{Fault, Faulty, Unreadable};
 use braid_blocks::hooked::{Hooked, Read};
-use braid_blocks::memory::MemoryDatabase;
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::ids::WorkerId;
 use braid_evm::{
     Block, BlockErrorKind, BlockPosition, Cloned, Config, Forced, Mode, Policy, StateSource,
@@ -16,6 +16,8 @@ use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::convert::Infallible;
 use core::ops::ControlFlow;
+use revm::bytecode::opcode::{BLOCKHASH, POP};
+use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -86,6 +88,43 @@ fn every_worker_reads_through_a_handle_of_its_own() {
         assert!(opened.iter().all(|worker| worker.0 < most), "{opened:?}");
         let runs_alone = workers == 1 || policy == Policy::Sequential;
         assert_eq!(opened.len() > 1, !runs_alone, "{workers} workers, {policy:?}, {opened:?}");
+    }
+}
+
+/// Slow storage delays a block by each read, so no read is repeated: of the accounts and slots of
+/// many contracts, and of the hash of a block that is asked for twice.
+#[test]
+fn a_sequential_block_reads_nothing_twice() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    // Each vault calls the one before it, so its own slot is read after other accounts.
+    let mut vaults: Vec<Address> = Vec::new();
+    for index in 100..=120 {
+        let call = vaults.last().map(|vault| Code::new().call(*vault, 0, 5_000_000).op(POP));
+        let vault = contract(call.unwrap_or_default().sload(0).op(POP));
+        let vault = MemoryAccount { storage: storage([(0, 7)]), ..vault };
+        vaults.push(scene.put(Address::with_last_byte(index), vault));
+    }
+    let hash = |code: Code| code.push(999).op(BLOCKHASH).op(POP);
+    let code = hash(hash(Code::new())).call(Address::with_last_byte(120), 0, 5_000_000);
+    let caller = scene.contract(0, code);
+    let sender = scene.sender(1);
+    scene.send(sender, TxEnv { gas_limit: 6_000_000, ..call(caller) });
+    let expected = Expected::new(&scene.block, Mode::Validate, &scene.database());
+    for workers in [1, 2] {
+        let reads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&reads);
+        let database = Hooked::watched(scene.database(), move |read| {
+            seen.lock().expect("no panic holds it").push(read);
+        });
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let found = executor.block(scene.block.clone()).database(database).execute();
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        let reads = reads.lock().expect("no panic holds it");
+        let of_vault = |vault: &Address| [Read::Account(*vault), Read::Slot(*vault, U256::ZERO)];
+        for read in vaults.iter().flat_map(of_vault).chain([Read::BlockHash(999)]) {
+            let times = reads.iter().filter(|other| **other == read).count();
+            assert_eq!(times, 1, "{read:?}, {workers} workers");
+        }
     }
 }
 

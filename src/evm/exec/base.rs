@@ -7,7 +7,8 @@ use crate::evm::bal::prepared_list::{PreparedList, index_of};
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;
 use alloy_eip7928::BlockAccessIndex;
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
+use alloy_primitives::map::{B256Map, HashMap};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::fmt::Debug;
 use revm::DatabaseRef;
 use revm::database::{BundleAccount, BundleState};
@@ -96,6 +97,10 @@ impl Overlay {
     }
 }
 
+/// Maximum number of block hashes that a handle caches: all that BLOCKHASH can ask for. A custom EVM
+/// may ask for more.
+const MAX_BLOCK_HASHES: usize = 256;
+
 /// One worker's base state.
 #[derive(Debug)]
 pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
@@ -108,6 +113,8 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// The account that was read last, because its parts are read one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
+    /// Hashes of the first blocks that were asked for, by number.
+    block_hashes: HashMap<u64, B256>,
     /// An account whose slots are all zero, whatever `state` contains; its slots are not read.
     slotless: Option<Address>,
     /// The block's access list, if the state may be read from it.
@@ -130,6 +137,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             overlay,
             last: None,
             codes: B256Map::default(),
+            block_hashes: HashMap::default(),
             slotless: None,
             access_list: None,
             below: None,
@@ -326,8 +334,15 @@ impl<D: DatabaseRef> BlockBase<D> {
         Ok(code)
     }
 
-    pub(super) fn block_hash(&self, number: u64) -> Result<B256, D::Error> {
-        self.state.block_hash_ref(number)
+    pub(super) fn block_hash(&mut self, number: u64) -> Result<B256, D::Error> {
+        if let Some(hash) = self.block_hashes.get(&number) {
+            return Ok(*hash);
+        }
+        let hash = self.state.block_hash_ref(number)?;
+        if self.block_hashes.len() < MAX_BLOCK_HASHES {
+            self.block_hashes.insert(number, hash);
+        }
+        Ok(hash)
     }
 }
 

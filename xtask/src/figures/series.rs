@@ -29,11 +29,7 @@ pub(super) const SERIES: &[Series] = &[
     series("cost", "nft-game supply-chain lending m_mainnet mixed c_erc20 --cost"),
     series(
         "entries",
-        "entries REAL/mainnet-9069000.json.zst REAL/mainnet-11743952.json.zst \
-                       REAL/mainnet-12459406.json.zst REAL/mainnet-16257471.json.zst \
-                       REAL/mainnet-19932148.json.zst REAL/mainnet-22075730.json.zst \
-                       REAL/mainnet-22944300.json.zst REAL/mainnet-25229957.json.zst m_mainnet nft-game \
-                       c_erc20 --workers 1,2 --db-latency 0us,5us",
+        "entries REAL m_mainnet nft-game c_erc20 --workers 1,2 --rounds 15 --db-latency 0us,5us",
     ),
     series("sustain_native", "sustain native --seconds 20"),
     series("sustain_mixed", "sustain mixed --seconds 20"),

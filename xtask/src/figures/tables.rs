@@ -70,8 +70,8 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "entries",
         series: &["entries"],
-        head: "entry|workers|reads from memory: against `EthBlockExecutor`|against `Executor`|processor time|\
-               reads of 5 us: against `EthBlockExecutor`|against `Executor`|processor time",
+        head: "entry|workers|reads|slowest|lower quartile|**median**|upper quartile|fastest|below 0.97|\
+               against `Executor`|processor time",
         rows: entries,
     },
     Table {
@@ -230,8 +230,8 @@ fn spread(lines: &[&Value], field: &str) -> Vec<String> {
     vec![at(0.0), at(0.25), format!("**{}**", at(0.5)), at(0.75), at(1.0)]
 }
 
-fn below(lines: &[&Value], limit: f64) -> String {
-    lines.iter().filter(|line| number(line, "ratio") < limit).count().to_string()
+fn below(lines: &[&Value], field: &str, limit: f64) -> String {
+    lines.iter().filter(|line| number(line, field) < limit).count().to_string()
 }
 
 /// Rows of the real blocks of 1 ms and more, or of the others.
@@ -246,7 +246,7 @@ fn real_blocks(series: &[&[Value]], long: bool) -> Rows {
         let lines: Vec<&Value> = lines.iter().collect();
         let mut row = vec![label.to_owned(), lines.len().to_string()];
         row.extend(spread(&lines, "ratio"));
-        row.extend([two(median(&lines, "cpu_ratio")), below(&lines, 0.97)]);
+        row.extend([two(median(&lines, "cpu_ratio")), below(&lines, "ratio", 0.97)]);
         row
     };
     let both = counted(seen, 2);
@@ -385,45 +385,40 @@ fn entry(name: &str) -> String {
     }
 }
 
+/// The real blocks that take alloy-evm's own executor at least 1 ms with reads from memory.
 fn entries(series: &[&[Value]]) -> Rows {
     let [lines] = series else { return Rows::new() };
-    let names: Vec<&str> =
-        lines.iter().map(|line| text(line, "entry")).fold(Vec::new(), |mut all, it| {
-            if !all.contains(&it) {
-                all.push(it);
-            }
-            all
-        });
-    let mut rows = Rows::new();
-    for workers in [1, 2] {
-        for name in &names {
-            let of_entry = |read_us: f64| -> Vec<&Value> {
-                let lines = of(lines, workers).into_iter();
-                lines
-                    .filter(|it| text(it, "entry") == *name && number(it, "read_us") == read_us)
-                    .collect()
-            };
-            let mut row = vec![entry(name), workers.to_string()];
-            for read_us in [0.0, 5.0] {
-                let found = of_entry(read_us);
-                let values = |field| found.iter().map(move |line| number(line, field));
-                let at = |part| two(quantile(values("against_alloy"), part));
-                row.push(format!(
-                    "{} ({} to {})",
-                    two(geometric(values("against_alloy"))),
-                    at(0.0),
-                    at(1.0)
-                ));
-                row.push(two(geometric(values("against_engine"))));
-                row.push(two(geometric(values("cpu_ratio"))));
-            }
-            // alloy-evm's own executor has no number of workers, and is the reference.
-            if !of_entry(0.0).is_empty() {
-                rows.push(row);
-            }
-        }
-    }
-    rows
+    let is_alloy = |line: &&Value| text(line, "entry") == "EthBlockExecutor";
+    let is_long = |line: &&Value| number(line, "read_us") == 0.0 && number(line, "wall_ms") >= 1.0;
+    let is_real = |line: &&Value| {
+        let number = text(line, "block").rsplit_once('-');
+        number.is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let counted: Vec<&str> = lines
+        .iter()
+        .filter(|line| is_alloy(line) && is_long(line) && is_real(line))
+        .map(|line| text(line, "block"))
+        .collect();
+    let row = |(read_us, workers, name): (f64, u64, &str)| {
+        let found: Vec<&Value> = of(lines, workers)
+            .into_iter()
+            .filter(|line| text(line, "entry") == name && number(line, "read_us") == read_us)
+            .filter(|line| counted.contains(&text(line, "block")))
+            .collect();
+        let reads = if read_us == 0.0 { "memory".to_owned() } else { format!("{read_us} us") };
+        let mut row = vec![entry(name), workers.to_string(), reads];
+        row.extend(spread(&found, "against_alloy"));
+        row.push(below(&found, "against_alloy", 0.97));
+        row.push(two(median(&found, "against_engine")));
+        row.push(two(median(&found, "cpu_ratio")));
+        row
+    };
+    let names = ["Executor", "factory, handles", "factory"];
+    let keys = [0.0, 5.0].into_iter().flat_map(|read_us| {
+        let of_workers = move |workers| names.map(|name| (read_us, workers, name));
+        [1, 2].into_iter().flat_map(of_workers)
+    });
+    keys.map(row).collect()
 }
 
 /// What one call of `sustain` measured, as a label.
@@ -567,7 +562,7 @@ fn busy(series: &[&[Value]]) -> Rows {
         let lines: Vec<&Value> = of(lines, 2).into_iter().filter(&is_long).collect();
         let mut row = vec![label.to_owned()];
         row.extend(spread(&lines, "ratio").into_iter().take(4));
-        row.extend([below(&lines, 0.6), two(median(&lines, "cpu_ratio"))]);
+        row.extend([below(&lines, "ratio", 0.6), two(median(&lines, "cpu_ratio"))]);
         row
     };
     labels.into_iter().zip([busy, busier, idle]).map(row).collect()
@@ -718,7 +713,11 @@ fn aims(series: &[&[Value]]) -> Rows {
         ["the same, first seen: quartiles", &quartiles(&counted(first, 2)), "**1.45**"],
         [
             "real blocks of 1 ms and more below 0.97: seen before, first seen",
-            &format!("{}, {}", below(&both, 0.97), below(&counted(first, 2), 0.97)),
+            &format!(
+                "{}, {}",
+                below(&both, "ratio", 0.97),
+                below(&counted(first, 2), "ratio", 0.97)
+            ),
             "0",
         ],
         ["processor time, seen before: median", &two(median(&both, "cpu_ratio")), "1.25"],

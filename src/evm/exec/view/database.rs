@@ -19,10 +19,15 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         if !self.credited.contains(&address)
             && let Some(base) = self.inner.unwritten_base()
         {
-            return match base.account(address) {
-                Ok(info) => Ok(info.map(as_loaded)),
-                Err(error) => Err(self.inner.fail(error).into()),
+            let info = match base.account(address) {
+                Ok(info) => info,
+                Err(error) => return Err(self.inner.fail(error).into()),
             };
+            // Its slots are often read next, and then the account would be read again.
+            if info.as_ref().is_some_and(|info| !info.is_empty_code_hash()) {
+                self.with_base_slots.insert(address);
+            }
+            return Ok(info.map(as_loaded));
         }
         if let Some(payee) = self.load_unread_payee(address)? {
             return Ok(Some(payee));
