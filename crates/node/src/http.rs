@@ -105,7 +105,7 @@ impl Hosts {
 }
 
 /// Answers a health check: `/` and `/healthz` say whether the process responds, `/readyz` whether the node
-/// makes blocks. Returns `None` for other requests.
+/// makes blocks or, if it follows another node, has caught up. Returns `None` for other requests.
 pub(crate) fn health<S: Snapshot>(
     shared: &Shared<S>,
     method: &Method,
@@ -113,10 +113,13 @@ pub(crate) fn health<S: Snapshot>(
 ) -> Option<HttpResponse> {
     match (method, path) {
         (&Method::GET | &Method::HEAD, "/" | "/healthz") => Some(text(StatusCode::OK, "ok\n")),
-        (&Method::GET, "/readyz") => Some(match shared.stopped() {
-            None => text(StatusCode::OK, "ready\n"),
-            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
-        }),
+        (&Method::GET, "/readyz") => {
+            let behind = |(head, highest)| format!("at block {head} of {highest}");
+            Some(match shared.stopped().or_else(|| shared.behind().map(behind)) {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
+            })
+        }
         _ => None,
     }
 }

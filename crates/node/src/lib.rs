@@ -58,6 +58,7 @@ mod estimate;
 mod feed;
 mod fees;
 mod filters;
+mod follow;
 mod header;
 mod history;
 mod http;
@@ -90,14 +91,17 @@ pub mod testing;
 #[doc(hidden)]
 pub mod top;
 mod unread;
+mod upstream;
 mod usage;
 mod words;
 
 pub use error::{NodeError, ServerError};
+pub use follow::FollowError;
 pub use http::Access;
 pub use limits::{Limits, NodeConfig};
-pub use node::{Mined, Mining, Node, Observer};
+pub use node::{Follower, Mined, Mining, Node, Observer};
 pub use secret::Secret;
 pub use server::Server;
 pub use shared::Shared;
+pub use upstream::{Upstream, UrlError};
 pub use usage::{Usage, UsageCounts};

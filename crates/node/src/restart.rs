@@ -3,7 +3,7 @@
 use crate::{accounts::impersonated, error::NodeError, limits::NodeConfig, stored::StoredBlock};
 use alloy_consensus::{Block, BlockBody, EthereumReceipt, transaction::Recovered};
 use alloy_genesis::Genesis;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_rlp::{Decodable, Encodable};
 use braid_chain::{
     Head, Rules, Snapshot, StateReader, genesis, pool::SignedTransaction, rlp::recover_senders,
@@ -65,6 +65,18 @@ pub(crate) fn block(
     blocks.pop().ok_or_else(|| damaged(head.number, "it is missing"))
 }
 
+/// Decodes a block that was executed, whose `senders` are known.
+pub(crate) fn executed(
+    head: Head,
+    rlp: &[u8],
+    receipts: Vec<EthereumReceipt>,
+    senders: Vec<Address>,
+    rules: &Rules,
+) -> Result<StoredBlock, NodeError> {
+    let block = decode(head, rlp, Some(receipts))?;
+    Ok(stored(block, &mut senders.into_iter(), rules))
+}
+
 /// Returns the block that the chain began with; `None` if its hash is not known, as an earlier
 /// version created the chain.
 pub(crate) fn first<S: Snapshot>(
@@ -87,17 +99,24 @@ fn with_senders(
     let signed: Vec<_> = signed.filter(|it| impersonated(it).is_none()).collect();
     let senders = recover_senders(&signed, true, threads);
     let mut senders = senders.map_err(|index| without_sender(&kept, index))?.into_iter();
-    let blocks = kept.into_iter().map(|KeptBlock { hash, block, receipts, size }| {
-        let Block { header, body } = block;
-        let transactions = body.transactions.into_iter().filter_map(|signed| {
-            let sender = impersonated(&signed).or_else(|| senders.next())?;
-            Some(Recovered::new_unchecked(signed, sender))
-        });
-        let transactions = transactions.collect();
-        let block = StoredBlock::new(hash, header, transactions, receipts, size);
-        block.with_foreign(rules, body.ommers, body.withdrawals)
+    Ok(kept.into_iter().map(|block| stored(block, &mut senders, rules)).collect())
+}
+
+/// Adds the senders to a block. `senders` yields those of its signed transactions, in order; an
+/// impersonated transaction names its own sender.
+fn stored(
+    KeptBlock { hash, block, receipts, size }: KeptBlock,
+    senders: &mut impl Iterator<Item = Address>,
+    rules: &Rules,
+) -> StoredBlock {
+    let Block { header, body } = block;
+    let transactions = body.transactions.into_iter().filter_map(|signed| {
+        let sender = impersonated(&signed).or_else(|| senders.next())?;
+        Some(Recovered::new_unchecked(signed, sender))
     });
-    Ok(blocks.collect())
+    let transactions = transactions.collect();
+    let block = StoredBlock::new(hash, header, transactions, receipts, size);
+    block.with_foreign(rules, body.ommers, body.withdrawals)
 }
 
 /// Error for the really signed transaction with this index, counted over all blocks, whose signature

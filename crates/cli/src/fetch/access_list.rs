@@ -1,6 +1,6 @@
 //! The block's access list (EIP-7928) from the node.
 
-use super::{Client, FetchError, Transport, block::Found};
+use super::{Client, FetchError, block::Found};
 use crate::access_list::{self, ListError};
 use alloy_eip7928::{
     AccountChanges, BalanceChange, BlockAccessIndex, CodeChange, NonceChange, SlotChanges,
@@ -9,6 +9,7 @@ use alloy_eip7928::{
 use alloy_primitives::{Address, Bytes, U64, U256};
 use braid_blocks::block_file::BlockFile;
 use braid_evm::AccessList;
+use braid_terminal::Transport;
 use serde::Deserialize;
 
 /// An account of the list. A node may leave out empty fields.

@@ -1,12 +1,13 @@
 //! Requests a block and checks that it is consistent.
 
-use super::{Client, FetchError, Transport};
+use super::{Client, FetchError};
 use alloy_consensus::{Header, proofs, transaction::SignerRecoverable};
 use alloy_evm::spec_by_timestamp_and_block_number;
 use alloy_hardforks::EthereumChainHardforks;
 use alloy_primitives::{B256, U64};
 use alloy_rpc_types_eth::Block;
 use braid_blocks::fork;
+use braid_terminal::Transport;
 use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! JSON-RPC: numbered requests, responses, and retries.
 
-use super::{RpcError, RpcErrorKind, Transport};
+use super::{RpcError, RpcErrorKind};
+use braid_terminal::Transport;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{cell::Cell, fmt, thread, time::Duration};

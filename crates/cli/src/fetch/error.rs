@@ -1,11 +1,11 @@
 //! Errors of recording, each with advice.
 
-use super::TransportError;
 use alloy_primitives::B256;
 use braid_blocks::{
     block_file::FieldError,
     sequential::{SequentialError, SequentialErrorKind},
 };
+use braid_terminal::TransportError;
 use revm::context::DBErrorMarker;
 use std::fmt;
 use thiserror::Error;

@@ -1,6 +1,6 @@
 //! Checks a recording against the node.
 
-use super::{Client, FetchError, Transport, block::Found, receipts::NodeReceipt};
+use super::{Client, FetchError, block::Found, receipts::NodeReceipt};
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U64, U256};
 use braid_blocks::{
@@ -8,6 +8,7 @@ use braid_blocks::{
     sequential::{self, SequentialOutput},
     verify::checks::{self, Results},
 };
+use braid_terminal::Transport;
 use revm::database::{BundleAccount, BundleState};
 use serde::Deserialize;
 

@@ -17,11 +17,10 @@ mod judge;
 mod prestate;
 mod receipts;
 mod state;
-mod transport;
 
+pub use braid_terminal::{Http, MAX_ANSWER_BYTES, Transport, TransportError};
 pub use client::{Client, Patience};
 pub use error::{FetchError, RpcError, RpcErrorKind};
-pub use transport::{Http, MAX_ANSWER_BYTES, Transport, TransportError};
 
 use block::Found;
 use braid_blocks::{

@@ -5,10 +5,11 @@
 //! value before the block, because no earlier transaction has changed it. The calls before the
 //! transactions may have, so the accounts they call are never taken from the tracer.
 
-use super::{Client, FetchError, Tracer, Transport, block::Found};
+use super::{Client, FetchError, Tracer, block::Found};
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use braid_terminal::Transport;
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, btree_map::Entry};
 

@@ -1,7 +1,8 @@
 //! The node's receipts.
 
-use super::{Client, FetchError, Transport, block::Found};
+use super::{Client, FetchError, block::Found};
 use alloy_primitives::{Log, U64};
+use braid_terminal::Transport;
 use serde::Deserialize;
 
 /// The fields of a node's receipt that an execution determines.

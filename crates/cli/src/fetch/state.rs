@@ -1,12 +1,13 @@
 //! The state before the block, as a database that queries the node and records what was read.
 
 use super::{
-    Client, RpcError, RpcErrorKind, Transport,
+    Client, RpcError, RpcErrorKind,
     block::{Found, Hashed},
     prestate::{Prestate, Traced},
 };
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
 use braid_blocks::block_file::{BlockFile, PreAccount};
+use braid_terminal::Transport;
 use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},

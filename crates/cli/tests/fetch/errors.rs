@@ -18,7 +18,7 @@ use std::{
 };
 
 const SOURCE: &str = include_str!("../../src/fetch/error.rs");
-const TRANSPORT: &str = include_str!("../../src/fetch/transport.rs");
+const TRANSPORT: &str = include_str!("../../../terminal/src/transport.rs");
 
 /// Returns a node that answers `method` differently.
 fn answers(method: &'static str, other: impl Fn(&Value) -> Option<Fault> + 'static) -> Node {

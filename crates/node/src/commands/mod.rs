@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod export;
 mod export_blocks;
+mod follow;
 pub(crate) mod genesis_file;
 mod init;
 mod inspect;
@@ -65,6 +66,7 @@ enum Command {
     Dev(dev::DevArgs),
     Init(init::InitArgs),
     Run(run::RunArgs),
+    Follow(follow::FollowArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Unwind(unwind::UnwindArgs),
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::dev(args),
         Command::Init(args) => init::init(args),
         Command::Run(args) => run::run(args),
+        Command::Follow(args) => follow::follow(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Verify(args) => verify::verify(args),
         Command::Unwind(args) => unwind::unwind(args),

@@ -20,6 +20,8 @@ enum Cause {
     Input,
     /// The given blocks belong to a different chain.
     OtherChain,
+    /// A block of the followed node is wrong.
+    Followed,
     /// The disk failed.
     Disk,
     /// A bug in Braid: the writer has panicked.
@@ -58,6 +60,10 @@ impl Cause {
                 "; the input is of another chain: give this chain's blocks, or create a chain from \
                  the genesis of these in another folder, with braid-node init"
             }
+            Self::Followed => {
+                "; the followed node has sent a wrong block, or Braid has a bug: execute the block with another client \
+                 to learn which"
+            }
             Self::Disk => {
                 "; free space or check the disk, and run the same command again, which goes on \
                  after that block"
@@ -91,6 +97,16 @@ impl Refusal {
             _ => Cause::Input,
         };
         Self { file: String::new(), why: error.to_string(), end: End::BadInput, cause }
+    }
+
+    /// Makes the refusal of a block of the followed node at `origin`.
+    pub(super) fn of_followed(origin: String, error: &ChainError) -> Self {
+        let Self { why, end, cause, .. } = Self::new(String::new(), error);
+        let cause = match cause {
+            Cause::Input | Cause::OtherChain => Cause::Followed,
+            cause => cause,
+        };
+        Self { file: origin, why, end, cause }
     }
 
     /// Makes the refusal of a block of `file` that differs from the chain's block.

@@ -95,8 +95,9 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.keep.rlp_blocks = args.serve.history;
     warn_of_history(&store, args.serve.history)?;
     if let Some(address) = args.serve.rpc {
-        let serving = Serving { folder, store, chain: config, served, json: args.json };
-        return serve(address, &args.serve, serving);
+        let history = args.serve.history;
+        let serving = Serving { folder, store, chain: config, served, history };
+        return serve(address, &args.serve, serving, args.json);
     }
     let reader = open_chain(&store).map_err(message)?;
     let genesis = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;

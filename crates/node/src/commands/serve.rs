@@ -11,14 +11,17 @@ use crate::{
     Limits, Mined, Mining, Node, NodeConfig, Observer, Server,
     metrics::{Begun, WatchedStore},
 };
-use braid_chain::{ChainConfig, ChainFolder, EmbeddedStore, genesis, open as open_chain};
+use braid_chain::{
+    ChainConfig, ChainFolder, EmbeddedStore, Executed, Head, genesis, open as open_chain,
+};
+use braid_evm::BlockOutput;
 use braid_terminal::{End, Stop, message};
 use clap::Args;
 use serde_json::json;
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -63,17 +66,68 @@ pub(super) struct Serving {
     pub(super) store: EmbeddedStore,
     pub(super) chain: ChainConfig,
     pub(super) served: Option<Served>,
-    pub(super) json: bool,
+    /// Number of blocks that are kept.
+    pub(super) history: u64,
+}
+
+/// A node of a folder that is open, with its counters.
+pub(super) struct Opened {
+    pub(super) folder: ChainFolder,
+    pub(super) node: RunNode,
+    pub(super) watch: Option<Watch>,
+}
+
+/// A node whose store is measured.
+pub(super) type RunNode = Node<WatchedStore<EmbeddedStore>>;
+
+impl Serving {
+    /// Opens the node.
+    pub(super) fn open(self) -> Result<Opened, Stop> {
+        let Self { folder, store, chain, served, history } = self;
+        let workers = chain.executor.workers.get();
+        let config = NodeConfig { chain, history_blocks: history, ..NodeConfig::default() };
+        let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
+        let node = Node::open(watched, config).map_err(message)?;
+        let watch = |served| Watch::start(served, (node.chain(), store, workers));
+        let watch = served.map(watch).transpose()?;
+        Ok(Opened { folder, node, watch })
+    }
+}
+
+/// Lets clients of servers that are started later ask for copies of the chain.
+pub(super) fn allow_checkpoints(node: &RunNode, folder: &Path) -> Result<(), Stop> {
+    let allowed = node.write_checkpoints_to(folder, say::<String>);
+    allowed.map_err(|error| message(format!("{}: {error}", folder.display())))
+}
+
+/// Starts the server of a node, and prints its URL.
+pub(super) fn listen(
+    address: SocketAddr,
+    limits: &LimitArgs,
+    node: &RunNode,
+    folder: &mut ChainFolder,
+    watch: Option<&Watch>,
+) -> Result<Server, Stop> {
+    let (access, limits) = (limits.access(&[])?, limits.limits(Limits::default()));
+    let server = Server::start_with(&access, address, node.shared(), limits).map_err(message)?;
+    if let Some(watch) = watch {
+        watch.serves(node.shared().usage());
+    }
+    let url = format!("http://{}", server.address());
+    folder.answers_at(&url).map_err(message)?;
+    writeln!(io::stderr(), "json-rpc: {url}")?;
+    Ok(server)
 }
 
 /// Makes blocks until Ctrl-C.
-pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> Result<End, Stop> {
-    let Serving { mut folder, store, chain, served, json } = serving;
-    warn_of_chain(&store)?;
-    let workers = chain.executor.workers.get();
-    let config = NodeConfig { chain, history_blocks: args.history, ..NodeConfig::default() };
-    let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
-    let mut node = Node::open(watched, config).map_err(message)?;
+pub(super) fn serve(
+    address: SocketAddr,
+    args: &ServeArgs,
+    serving: Serving,
+    json: bool,
+) -> Result<End, Stop> {
+    warn_of_chain(&serving.store)?;
+    let Opened { mut folder, mut node, watch } = serving.open()?;
     let ahead = node.seconds_ahead();
     if ahead > 0 {
         let seconds = count(ahead, "second");
@@ -81,22 +135,12 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
             "warning: the last block is {seconds} ahead of this machine's clock: the next one is made then"
         ));
     }
-    let watch = |served| Watch::start(served, (node.chain(), store, workers));
-    let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
-    let (access, limits) = (args.limits.access(&[])?, args.limits.limits(Limits::default()));
     if let Some(checkpoints) = &args.checkpoints {
-        let allowed = node.write_checkpoints_to(checkpoints, say::<String>);
-        allowed.map_err(|error| message(format!("{}: {error}", checkpoints.display())))?;
+        allow_checkpoints(&node, checkpoints)?;
     }
-    let server = Server::start_with(&access, address, node.shared(), limits).map_err(message)?;
-    if let Some(watch) = &watch {
-        watch.serves(node.shared().usage());
-    }
-    let url = format!("http://{}", server.address());
-    folder.answers_at(&url).map_err(message)?;
-    writeln!(io::stderr(), "json-rpc: {url}")?;
-    let mut told = Told { watch, json, ..Told::default() };
+    let _server = listen(address, &args.limits, &node, &mut folder, watch.as_ref())?;
+    let mut told = Told::watched(watch, json);
     let ran = match args.block_time {
         Some(interval) => node.mine(Mining::Every(interval), &interrupts, &mut told),
         None => node.run(args.interval, &interrupts, &mut told),
@@ -110,20 +154,7 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
         let transactions = count(dropped, "transaction");
         say(format!("{transactions} dropped that waited in the pool: it is empty after a restart"));
     }
-    let mut out = io::stdout().lock();
-    if json {
-        let report = json!({
-            "blocks": told.blocks,
-            "transactions": told.transactions,
-            "gas": told.gas,
-            "head": {"number": head.number, "hash": head.hash},
-        });
-        writeln!(out, "{report}")?;
-    } else {
-        let (blocks, transactions) =
-            (count(told.blocks, "block"), count(told.transactions, "transaction"));
-        writeln!(out, "{blocks}, {transactions}\nhead {} {}, durable", head.number, head.hash)?;
-    }
+    told.report(head)?;
     Ok(End::Right)
 }
 
@@ -172,15 +203,30 @@ impl Told {
     pub(super) fn quiet(is_quiet: bool) -> Self {
         Self { json: is_quiet, ..Self::default() }
     }
-}
 
-impl Observer for Told {
-    fn begin(&mut self) {
-        self.begun = self.watch.as_mut().map(Watch::begin);
+    /// Counts the blocks in `watch`, and prints lines for a program if `json` is set.
+    pub(super) fn watched(watch: Option<Watch>, json: bool) -> Self {
+        Self { watch, json, ..Self::default() }
     }
 
-    fn mined(&mut self, mined: &Mined) {
-        let (output, number) = (&mined.built.output, mined.built.changes.head.number);
+    /// Prints a summary of all blocks, of which `head` is the last one.
+    pub(super) fn report(&self, head: Head) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            let report = json!({
+                "blocks": self.blocks,
+                "transactions": self.transactions,
+                "gas": self.gas,
+                "head": {"number": head.number, "hash": head.hash},
+            });
+            return writeln!(out, "{report}");
+        }
+        let (blocks, transactions) =
+            (count(self.blocks, "block"), count(self.transactions, "transaction"));
+        writeln!(out, "{blocks}, {transactions}\nhead {} {}, durable", head.number, head.hash)
+    }
+
+    fn block(&mut self, number: u64, output: &BlockOutput, time: Duration) {
         if let Some((watch, begun)) = self.watch.as_ref().zip(self.begun.take()) {
             watch.end(begun, number, output);
         }
@@ -189,7 +235,7 @@ impl Observer for Told {
         self.transactions = self.transactions.saturating_add(transactions);
         self.gas = self.gas.saturating_add(output.gas_used);
         if !self.json {
-            let time = mined.time.as_secs_f64() * 1e3;
+            let time = time.as_secs_f64() * 1e3;
             let transactions = count(transactions, "transaction");
             let gas = output.gas_used;
             // If standard output is closed, the node continues.
@@ -198,5 +244,20 @@ impl Observer for Told {
                 "block {number}: {transactions}, {gas} gas, {time:.1} ms"
             );
         }
+    }
+}
+
+impl Observer for Told {
+    fn begin(&mut self) {
+        self.begun = self.watch.as_mut().map(Watch::begin);
+    }
+
+    fn mined(&mut self, mined: &Mined) {
+        let Mined { built, time } = mined;
+        self.block(built.changes.head.number, &built.output, *time);
+    }
+
+    fn executed(&mut self, executed: &Executed, time: Duration) {
+        self.block(executed.changes.head.number, &executed.output, time);
     }
 }

@@ -1,6 +1,10 @@
 //! Errors of the node and its server, and their JSON-RPC error codes.
 
-use crate::words;
+use crate::{
+    follow::FollowError,
+    upstream::{Upstream, UpstreamError},
+    words,
+};
 use alloy_primitives::{B256, Bytes};
 use braid_chain::{ChainError, StoreError, pool::PoolError};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
@@ -45,6 +49,9 @@ pub enum NodeError {
          without amsterdamTime in the genesis"
     )]
     Amsterdam,
+    /// The node cannot follow another one.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
 }
 
 /// Reason why a server could not be started.
@@ -119,6 +126,9 @@ pub(crate) enum RpcError {
     /// An error with geth's code.
     #[error("{1}")]
     Coded(i32, String),
+    /// The error of the followed node, to which a call was forwarded.
+    #[error("{}", upstream(.0, .1))]
+    Upstream(String, Box<UpstreamError>),
     #[error("the state cannot be read: {0}")]
     State(#[from] StoreError),
     #[error("{0}")]
@@ -144,8 +154,14 @@ impl RpcError {
             Self::Coded(code, _) => *code,
             // As in EIP-7966.
             Self::NotYet(..) => 4,
+            Self::Upstream(_, error) => error.code(),
             Self::State(_) | Self::Internal(_) => -32_603,
         }
+    }
+
+    /// Error of the followed node, to which a call was forwarded.
+    pub(crate) fn of(upstream: &Upstream, error: UpstreamError) -> Self {
+        Self::Upstream(upstream.origin().to_owned(), Box::new(error))
     }
 
     /// Error for a call that reverted with this output.
@@ -155,9 +171,21 @@ impl RpcError {
     }
 }
 
+/// Returns the message of a followed node as it is, and says whose answer is missing.
+fn upstream(origin: &str, error: &UpstreamError) -> String {
+    match error {
+        UpstreamError::Refused { message, .. } => message.clone(),
+        error => format!("the followed node {origin}: {error}"),
+    }
+}
+
 impl From<RpcError> for ErrorObjectOwned {
     fn from(error: RpcError) -> Self {
         let (code, message) = (error.code(), error.to_string());
+        let error = match error {
+            RpcError::Upstream(_, error) => return Self::owned(code, message, error.data()),
+            error => error,
+        };
         let data = match error {
             RpcError::Reverted(_, output) => Some(output),
             RpcError::NotYet(_, hash) => Some(hash.into()),

@@ -58,6 +58,8 @@ fn every_reason_for_which_a_node_does_not_run() {
     write(&store, |it| it.put(Table::Accounts, address(0).as_slice(), [1]));
     let failed = node.step(0).map(|_| ()).expect_err("a record that is spoilt");
     made.add(&failed, &["block 1", &address(0).to_string(), "restore the folder"]);
+    let follow = crate::FollowError::Thread(std::io::Error::other("none left"));
+    made.add(&NodeError::from(follow), &["none left"]);
     made.has_all_of(SOURCE, "NodeError", &[]);
 }
 

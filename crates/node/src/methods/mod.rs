@@ -27,7 +27,9 @@ use crate::{
 use alloy_consensus::transaction::{Recovered, TransactionInfo};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use alloy_rpc_types_eth::{BlockTransactionsKind, Filter, TransactionRequest};
+use alloy_rpc_types_eth::{
+    BlockTransactionsKind, Filter, SyncInfo, SyncStatus, TransactionRequest,
+};
 use braid_chain::{Snapshot, StoreError, pool::SignedTransaction};
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -149,7 +151,7 @@ fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
     add(module, "net_listening", |_, _| Ok(true))?;
     add(module, "eth_chainId", |it, _| Ok(U64::from(it.shared.producer.rules.chain_id())))?;
     add(module, "eth_blockNumber", |it, _| Ok(U64::from(it.shared.view().head.number())))?;
-    add(module, "eth_syncing", |_, _| Ok(false))?;
+    add(module, "eth_syncing", |it, _| Ok(syncing(&it.shared)))?;
     add(module, "eth_gasPrice", |it, _| Ok(U256::from(fees::price(&it.shared))))?;
     add(module, "eth_maxPriorityFeePerGas", |it, _| Ok(U256::from(fees::tip(&it.shared))))?;
     add(module, "eth_feeHistory", |it, args| {
@@ -158,6 +160,18 @@ fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
         let count = it.limits.fee_blocks.min(count);
         let percentiles: Vec<f64> = args.maybe()?.unwrap_or_default();
         Ok(fees::history(&it.shared, &args.place, count, newest, &percentiles)?)
+    })
+}
+
+/// Returns how far a follower has come; nothing if it has caught up.
+fn syncing<S: Snapshot>(shared: &Shared<S>) -> SyncStatus {
+    shared.behind().map_or(SyncStatus::None, |(current, highest)| {
+        SyncStatus::Info(Box::new(SyncInfo {
+            starting_block: U256::from(shared.first()),
+            current_block: U256::from(current),
+            highest_block: U256::from(highest),
+            ..SyncInfo::default()
+        }))
     })
 }
 
@@ -174,6 +188,10 @@ fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
             account.map_err(RpcError::State).map(|it| it.map_or(0, |account| account.nonce))
         };
         if id.is_some_and(|id| id.is_pending()) {
+            if let Some(upstream) = it.shared.upstream.get() {
+                let nonce = upstream.pending_nonce(address);
+                return Ok(nonce.map(U64::from).map_err(|why| RpcError::of(upstream, why))?);
+            }
             let held = it.shared.hold();
             let waiting = held.pool.next_nonce(&address).unwrap_or_default();
             return Ok(U64::from(nonce(held.view().state.basic_ref(address))?.max(waiting)));

@@ -19,12 +19,14 @@ use alloy_eips::{
 use alloy_primitives::Address;
 use alloy_rlp::Encodable;
 use braid_chain::{
-    Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, genesis, open,
+    Built, Chain, Executed, ExecutedBlock, Head, LayeredState, Rules, Sealed, StateStore, genesis,
+    open,
     pool::{Fill, Pool, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use braid_evm::{Block, ChainRules, Executor, Outcome, Rejection, TransactionPool};
 pub use control::Mining;
 use crossbeam_channel::{Receiver, after, bounded, never, select};
+pub use follow::Follower;
 use revm::{DatabaseRef, context::TxEnv, database::BundleState, primitives::hardfork::SpecId};
 use std::{
     cell::RefCell,
@@ -36,6 +38,7 @@ use std::{
 };
 
 mod control;
+mod follow;
 #[cfg(test)]
 mod made;
 #[cfg(test)]
@@ -55,11 +58,14 @@ pub struct Mined {
 
 /// Receives notifications about the blocks that a node makes.
 pub trait Observer {
-    /// Called before the node makes a block, or finds that there is nothing to include in one.
+    /// Called before the node makes or executes a block, or finds that there is nothing to include in one.
     fn begin(&mut self) {}
 
     /// Called after a block was made.
     fn mined(&mut self, mined: &Mined);
+
+    /// Called after a [`Follower`] has executed a block, which took `time`.
+    fn executed(&mut self, _executed: &Executed, _time: Duration) {}
 }
 
 impl Observer for () {
@@ -249,7 +255,7 @@ impl<S: StateStore> Node<S> {
         let (stored, built) = self.build(now)?;
         if let Some(stored) = stored {
             self.shared.producer.clock.made(now, stored.header.timestamp);
-            self.publish(Arc::new(stored), &built)?;
+            self.publish(Arc::new(stored), &built.changes)?;
         }
         Ok(Mined { built, time: begun.elapsed() })
     }
@@ -278,15 +284,19 @@ impl<S: StateStore> Node<S> {
     }
 
     /// Publishes a block to the server and to the pool.
-    fn publish(&mut self, block: Arc<StoredBlock>, built: &Built) -> Result<(), NodeError> {
+    fn publish(
+        &mut self,
+        block: Arc<StoredBlock>,
+        executed: &ExecutedBlock,
+    ) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
         let view = view(&self.shared.producer, &block, self.chain.state()?);
-        let (head, base_fee) = (built.changes.head, view.next_base_fee);
+        let (head, base_fee) = (executed.head, view.next_base_fee);
         let Self { pool, shared, .. } = self;
         let (handle, is_dev) = (pool.handle(), shared.dev().is_some());
         shared.publish(
             view,
-            |state| changed_senders(&handle, state, &built.changes.changes, is_dev),
+            |state| changed_senders(&handle, state, &executed.changes, is_dev),
             |changed| pool.applied(head, base_fee, changed),
         )?;
         Ok(())

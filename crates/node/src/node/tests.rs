@@ -149,7 +149,7 @@ fn no_block_is_published_while_a_call_holds_the_view() {
     let stored = Arc::new(stored.expect("sealed"));
     let held = shared.hold();
     thread::scope(|scope| {
-        let publishing = scope.spawn(|| node.publish(Arc::clone(&stored), &built));
+        let publishing = scope.spawn(|| node.publish(Arc::clone(&stored), &built.changes));
         for _ in 0..20 {
             thread::sleep(Duration::from_millis(5));
             assert!(shared.history().transaction(&hash).is_none(), "the history is ahead");
@@ -220,7 +220,7 @@ fn a_durable_block_is_not_final_before_calls_see_it() {
         }
     };
     numbers("0x0");
-    node.publish(Arc::new(stored.expect("sealed")), &built).expect("published");
+    node.publish(Arc::new(stored.expect("sealed")), &built.changes).expect("published");
     numbers("0x1");
 }
 

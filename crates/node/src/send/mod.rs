@@ -17,6 +17,9 @@ const BLOBS: u8 = 3;
 /// Adds a signed transaction to the pool.
 pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256, RpcError> {
     running(shared)?;
+    if let Some(upstream) = shared.upstream.get() {
+        return upstream.send(raw).map_err(|why| RpcError::of(upstream, why));
+    }
     // Blob transactions come with a sidecar, in a different encoding.
     if raw.first() == Some(&BLOBS) {
         shared.usage().refused(&PoolError::Blobs);

@@ -12,6 +12,7 @@ use crate::{
     past::Past,
     read_blocks::ReadBlocks,
     stored::StoredBlock,
+    upstream::Upstream,
     usage::Usage,
 };
 use alloy_consensus::transaction::Recovered;
@@ -63,6 +64,8 @@ pub struct Shared<S> {
     dev: Option<Dev>,
     /// Set if clients may ask for checkpoints.
     pub(crate) checkpoints: OnceLock<Arc<Checkpoints<S>>>,
+    /// The node that this one follows, if it makes no blocks of its own.
+    pub(crate) upstream: OnceLock<Arc<Upstream>>,
     /// Response to `web3_clientVersion`.
     client_version: OnceLock<String>,
     /// Reason why the node has stopped.
@@ -157,6 +160,7 @@ impl<S: Snapshot> Shared<S> {
             wake,
             dev,
             checkpoints: OnceLock::new(),
+            upstream: OnceLock::new(),
             client_version: OnceLock::new(),
             stopped: Mutex::new(None),
         }
@@ -327,6 +331,14 @@ impl<S: Snapshot> Shared<S> {
         // If the channel is full, the node is going to check the pool anyway.
         let _ = self.wake.try_send(());
         Ok(hash)
+    }
+
+    /// Returns the last block that clients see, and that of the followed node, if the latter has
+    /// more than one block more. One block may have just been made.
+    pub(crate) fn behind(&self) -> Option<(u64, u64)> {
+        let head = self.view().head.number();
+        let highest = self.upstream.get()?.known_head();
+        (highest > head.saturating_add(1)).then_some((head, highest))
     }
 
     /// Records why the node has stopped.

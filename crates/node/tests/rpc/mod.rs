@@ -10,6 +10,7 @@
 //! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
 
 mod dev;
+mod follow;
 mod limits;
 pub(crate) mod node;
 mod watched;

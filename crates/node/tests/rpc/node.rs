@@ -88,6 +88,29 @@ impl RpcNode {
         self.folder.path().join("genesis.json").to_str().expect("UTF-8").to_owned()
     }
 
+    /// Starts a follower of `upstream`, on a new folder with the same genesis.
+    pub(super) fn following(upstream: &Self) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, errors, metrics) = (None, None, None);
+        let mut node = Self { folder, child, errors, address: String::new(), metrics };
+        chain(&["init", "--genesis", &upstream.genesis(), &node.folder()], 0);
+        node.follow(&upstream.url(), &[]);
+        node
+    }
+
+    /// Follows the node at `url`, with `more` options.
+    pub(super) fn follow(&mut self, url: &str, more: &[&str]) {
+        let folder = self.folder();
+        let command = ["follow", "--json", "--rpc", "0", "--interval", "20", url, &folder];
+        self.launch(&[&command[..], more].concat());
+    }
+
+    /// Starts the process at the address that it had before.
+    pub(super) fn start_again(&mut self) {
+        let (folder, address) = (self.folder(), self.address.clone());
+        self.launch(&["run", "--json", "--rpc", &address, "--interval", "50", &folder]);
+    }
+
     pub(crate) fn start(&mut self) {
         self.run(&[]);
     }

@@ -1,5 +1,6 @@
 //! Carries bytes to the node and back.
 
+use core::fmt;
 use std::{io, time::Duration};
 use thiserror::Error;
 use ureq::Agent;
@@ -50,11 +51,17 @@ impl TransportError {
 }
 
 /// JSON-RPC over HTTP or HTTPS.
-#[derive(Debug)]
 pub struct Http {
     agent: Agent,
     url: String,
     origin: String,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may contain an API key.
+        f.debug_struct("Http").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 impl Http {
@@ -142,6 +149,8 @@ mod tests {
         ] {
             assert_eq!(origin(url).as_deref(), shown, "{url}");
         }
+        let http = Http::new("http://x/SECRET", Duration::from_secs(1)).expect("a URL");
+        assert!(!format!("{http:?}").contains("SECRET"));
         let error = Http::new("ws://x/SECRET", Duration::from_secs(1)).expect_err("no HTTP");
         assert!(!error.to_string().contains("SECRET"));
     }
