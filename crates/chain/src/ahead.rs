@@ -6,10 +6,10 @@
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Entry, Head, SlotChange, Snapshot, StateReader,
-    StoreError, Table, Writes,
-    trie::{NodeCache, Tries, update_state},
+    StoreError, Table,
+    trie::{NodeCache, NodeOverlay, Tries, UpdatedTries},
 };
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, U256, keccak256};
 use braid_evm::{AccessList, CancellationToken};
 use revm::DatabaseRef;
 use std::{
@@ -23,28 +23,24 @@ use std::{
 pub(crate) struct Ahead {
     parent: Head,
     batch: DurableBatch,
-    /// Writes of the changed nodes.
-    pub(crate) nodes: Writes,
-    /// State root after the block.
-    pub(crate) root: B256,
-    /// The changed tries.
-    pub(crate) tries: Tries,
+    /// The tries after the block.
+    pub(crate) updated: UpdatedTries,
     /// Whether `batch` comes from an access list, which does not say which storage is cleared.
     pub(crate) is_listed: bool,
 }
 
 impl Ahead {
-    /// Computes nodes and root from the changes in `batch`, on the state of `reader`. `tries` are
-    /// the tries of that state that are in memory.
+    /// Computes nodes and root from the changes in `batch`, on the state after the block `parent`,
+    /// whose nodes are `nodes`. `tries` are the tries of that state that are in memory.
     pub(crate) fn after<S: Snapshot>(
-        reader: &StateReader<S>,
-        mut tries: Tries,
+        parent: Head,
+        nodes: &NodeOverlay<S>,
+        tries: Tries,
         batch: DurableBatch,
         threads: NonZeroUsize,
     ) -> Result<Self, StoreError> {
-        let mut nodes = Writes::default();
-        let root = update_state(reader.snapshot(), &mut tries, &batch, threads, &mut nodes)?;
-        Ok(Self { parent: reader.head(), batch, nodes, root, tries, is_listed: false })
+        let updated = UpdatedTries::new(nodes, tries, &batch, threads)?;
+        Ok(Self { parent, batch, updated, is_listed: false })
     }
 
     /// Computes nodes and root from an access list, on the state of `snapshot`, whose tries are in
@@ -61,7 +57,9 @@ impl Ahead {
         let reader = StateReader::new(snapshot).ok()?;
         reader.state_root().ok()??;
         let batch = batch(&reader, list).ok()?;
-        let ahead = Self::after(&reader, cache.share(&batch), batch, threads).ok()?;
+        let nodes = cache.of_head(&reader, threads).ok()?;
+        let tries = cache.share(&batch);
+        let ahead = Self::after(reader.head(), &nodes, tries, batch, threads).ok()?;
         Some(Self { is_listed: true, ..ahead })
     }
 
@@ -204,6 +202,8 @@ impl<S: Snapshot> Snapshot for Cancellable<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Writes;
+    use alloy_primitives::B256;
     use std::sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -230,9 +230,11 @@ mod tests {
             let ahead = Ahead {
                 parent: head(3),
                 batch: changes(5, 9),
-                nodes: Writes::default(),
-                root: B256::repeat_byte(1),
-                tries: Tries::default(),
+                updated: UpdatedTries {
+                    root: B256::repeat_byte(1),
+                    nodes: Writes::default(),
+                    tries: Tries::default(),
+                },
                 is_listed: true,
             };
             ahead.is_of(parent, batch)

@@ -275,7 +275,7 @@ impl<S: StateStore> Chain<S> {
             true => Some(self.writer.tries_after(&*self.store, head, &built.output.bundle)?),
             false => None,
         };
-        let sealed = seal(&built, tries.as_ref().map(|tries| tries.root)).into();
+        let sealed = seal(&built, tries.as_ref().map(|tries| tries.updated.root)).into();
         self.hand_over(head, built, sealed, tries)
     }
 
@@ -305,7 +305,7 @@ impl<S: StateStore> Chain<S> {
     ) -> Result<Built, ChainError> {
         let BuiltBlock { block, mut output, .. } = built;
         let Sealed { hash, rlp, header } = sealed;
-        let root = tries.as_ref().map(|tries| tries.root);
+        let root = tries.as_ref().map(|tries| tries.updated.root);
         if let Some(tries) = tries {
             self.writer.go_on_with(tries.into());
         }

@@ -6,10 +6,10 @@ use crate::{
     ahead::{Ahead, TrieTask},
     block_index, open,
     record::{
-        FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY,
-        slot_key, slot_value,
+        FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, NODES_HEAD_KEY, SCHEMA_KEY,
+        STATE_ROOT_KEY, slot_key, slot_value,
     },
-    trie::{CacheCounts, NodeCache, Tries, update_state},
+    trie::{CacheCounts, ChangedNodes, NodeCache, NodeOverlay, UpdatedTries},
 };
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::AccessList;
@@ -44,10 +44,18 @@ pub struct Keep {
     /// Size of the writer's cache of trie nodes in bytes, if the chain has state roots. Default:
     /// [`NODE_CACHE_BYTES`].
     pub node_cache: u64,
+    /// Maximum number of blocks after which changed trie nodes are written, if the chain has state
+    /// roots. Until then they are in memory, and are computed again from the undo records after a
+    /// restart, so no more blocks than `undo_blocks` are left between. Nodes are also written when
+    /// they take more than [`NODE_FLUSH_BYTES`]. Default: 16.
+    pub node_flush_blocks: u64,
 }
 
 /// Default size of the cache of trie nodes, in bytes.
 pub const NODE_CACHE_BYTES: u64 = 128 << 20;
+
+/// Size in memory, in bytes, at which changed trie nodes are written.
+pub const NODE_FLUSH_BYTES: usize = 32 << 20;
 
 /// Whether a chain has state roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +86,7 @@ impl Default for Keep {
             rlp_blocks: 0,
             root_threads,
             node_cache: NODE_CACHE_BYTES,
+            node_flush_blocks: 16,
         }
     }
 }
@@ -99,16 +108,17 @@ pub fn create<S: StateStore>(
         Err(error) => return Err(error),
     }
     let mut writes = Writes::default();
-    writes.put(Table::Meta, SCHEMA_KEY, SCHEMA.to_be_bytes());
     writes.put(Table::Meta, GENESIS_KEY, genesis);
     put_state(&mut writes, batch, &BTreeMap::new());
     let state_root = match roots {
         StateRoots::Computed => {
-            let threads = Keep::default().root_threads;
-            let mut tries = Tries::default();
-            Some(put_root(&store.snapshot()?, &mut tries, &mut writes, batch, threads)?)
+            let nodes = NodeOverlay::new(store.snapshot()?, ChangedNodes::default());
+            Some(put_root(nodes, &mut writes, batch, Keep::default().root_threads)?)
         }
-        StateRoots::Disabled => batch.state_root,
+        StateRoots::Disabled => {
+            writes.put(Table::Meta, SCHEMA_KEY, SCHEMA.to_be_bytes());
+            batch.state_root
+        }
     };
     block_index::begin(&mut writes, batch.head);
     writes.put(Table::Meta, FIRST_KEY, FirstBlock { head: batch.head, state_root }.encode());
@@ -127,8 +137,8 @@ pub fn commit<S: StateStore>(
     batch: &DurableBatch,
     keep: Keep,
 ) -> Result<(), StoreError> {
-    // No cache, as no further block is committed.
-    Committer::new(Keep { node_cache: 0, ..keep }).commit(store, batch)
+    // Nothing stays in memory, as no further block is committed.
+    Committer::new(Keep { node_cache: 0, node_flush_blocks: 1, ..keep }).commit(store, batch)
 }
 
 /// Commits blocks to a store that nothing else writes to, one after the other, and caches trie
@@ -178,9 +188,11 @@ impl Committer {
         batch: DurableBatch,
     ) -> Result<Ahead, StoreError> {
         let reader = StateReader::new(store.snapshot()?)?;
+        let threads = self.keep.root_threads;
+        let nodes = self.nodes.of_head(&reader, threads)?;
         // If the block is not committed after all, nodes are read from the store again.
         let tries = self.nodes.take(&batch);
-        Ahead::after(&reader, tries, batch, self.keep.root_threads)
+        Ahead::after(reader.head(), &nodes, tries, batch, threads)
     }
 
     /// Sets the trie work of the next block to commit. That commit waits for the work, and uses its
@@ -217,38 +229,41 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let reader = StateReader::new(store.snapshot()?)?;
         let mut writes = writes_of(&reader, batch, self.keep)?;
-        let tries = self.update_tries(&reader, batch, &mut writes)?;
-        store.write(writes)?;
-        if let Some(tries) = tries {
-            self.nodes.put(tries);
-        }
-        Ok(())
-    }
-
-    /// Adds trie nodes and state root to `writes`, and returns the changed tries. Returns `None` if
-    /// the chain has no state roots.
-    fn update_tries<S: Snapshot>(
-        &self,
-        reader: &StateReader<S>,
-        batch: &DurableBatch,
-        writes: &mut Writes,
-    ) -> Result<Option<Tries>, StoreError> {
         let trie_task = self.trie_task().take();
         let ahead = trie_task.and_then(TrieTask::join);
         let ahead = ahead.filter(|ahead| ahead.is_of(reader.head(), batch));
         let is_listed = ahead.as_ref().is_some_and(|ahead| ahead.is_listed);
         self.roots_ahead.fetch_add(u64::from(is_listed), SeqCst);
         if reader.state_root()?.is_none() {
-            return Ok(None);
+            return store.write(writes);
         }
-        if let Some(Ahead { nodes, root, tries, .. }) = ahead {
-            writes.0.extend(nodes.0);
-            put_found(writes, batch, root)?;
-            return Ok(Some(tries));
+        let threads = self.keep.root_threads;
+        let mut changed = self.nodes.take_changed(&reader, threads)?;
+        let updated = match ahead {
+            Some(ahead) => ahead.updated,
+            None => {
+                let nodes = NodeOverlay::new(reader.snapshot().clone(), changed.clone());
+                UpdatedTries::new(&nodes, self.nodes.take(batch), batch, threads)?
+            }
+        };
+        put_found(&mut writes, batch, updated.root)?;
+        changed.add(updated.nodes);
+        let mut nodes_head = reader.nodes_head()?;
+        if self.must_flush(batch.head.number.saturating_sub(nodes_head.number), changed.bytes()) {
+            changed.flush(&mut writes);
+            nodes_head = batch.head;
         }
-        let mut tries = self.nodes.take(batch);
-        put_root(reader.snapshot(), &mut tries, writes, batch, self.keep.root_threads)?;
-        Ok(Some(tries))
+        put_nodes_head(&mut writes, nodes_head);
+        store.write(writes)?;
+        self.nodes.put(updated.tries, batch.head, changed);
+        Ok(())
+    }
+
+    /// Whether changed nodes of `blocks` blocks, which take `bytes`, are written now. Until they
+    /// are, the undo records of these blocks must stay.
+    fn must_flush(&self, blocks: u64, bytes: usize) -> bool {
+        let most = self.keep.node_flush_blocks.min(self.keep.undo_blocks);
+        blocks >= most || bytes > NODE_FLUSH_BYTES
     }
 }
 
@@ -304,18 +319,39 @@ fn remove_old<S: Snapshot>(
     Ok(())
 }
 
-/// Updates the tries, compares the state root with the one in `batch`, and returns it. `tries` are
-/// those that are in memory.
+/// Applies `batch` to the tries whose nodes are `nodes`, writes all nodes that the store lacks,
+/// compares the state root with the one in `batch`, and returns it.
 pub(crate) fn put_root<S: Snapshot>(
-    snapshot: &S,
-    tries: &mut Tries,
+    mut nodes: NodeOverlay<S>,
     writes: &mut Writes,
     batch: &DurableBatch,
     threads: NonZeroUsize,
 ) -> Result<B256, StoreError> {
-    let found = update_state(snapshot, tries, batch, threads, writes)?;
+    let found = nodes.update(batch, threads)?;
     put_found(writes, batch, found)?;
+    nodes.into_changed().flush(writes);
+    put_nodes_head(writes, batch.head);
     Ok(found)
+}
+
+/// Writes the trie nodes of the head that the store lacks, so that no undo record is needed to
+/// compute them.
+pub(crate) fn flush_nodes<S: StateStore>(store: &S) -> Result<(), StoreError> {
+    let reader = StateReader::new(store.snapshot()?)?;
+    if reader.state_root()?.is_none() || reader.nodes_head()? == reader.head() {
+        return Ok(());
+    }
+    let mut writes = Writes::default();
+    let nodes = NodeOverlay::of_head(&reader, Keep::default().root_threads)?;
+    nodes.into_changed().flush(&mut writes);
+    put_nodes_head(&mut writes, reader.head());
+    store.write(writes)
+}
+
+/// Notes that the store has the trie nodes of the block `head`.
+fn put_nodes_head(writes: &mut Writes, head: Head) {
+    writes.put(Table::Meta, NODES_HEAD_KEY, head.encode());
+    writes.put(Table::Meta, SCHEMA_KEY, SCHEMA.to_be_bytes());
 }
 
 fn put_found(writes: &mut Writes, batch: &DurableBatch, found: B256) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, SlotChange, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Write, Writes,
     commit::{put_root, put_state},
-    trie::Tries,
+    trie::NodeOverlay,
 };
 use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use revm::DatabaseRef;
@@ -47,7 +47,7 @@ pub(crate) fn edit<S: StateStore>(
     let mut writes = Writes::default();
     put_state(&mut writes, &batch, &BTreeMap::new());
     if reader.state_root()?.is_some() {
-        put_root(reader.snapshot(), &mut Tries::default(), &mut writes, &batch, root_threads)?;
+        put_root(NodeOverlay::of_head(&reader, root_threads)?, &mut writes, &batch, root_threads)?;
     }
     let number = batch.head.number;
     if let Some(undo) = reader.undo(number)? {

@@ -87,7 +87,7 @@ mod writer;
 pub use batch::{AccountChange, DurableBatch, SlotChange};
 pub use block_index::TransactionPosition;
 pub use chain::{Built, Chain, ChainBlock, ChainConfig, Executed, Sealed};
-pub use commit::{Keep, NODE_CACHE_BYTES, StateRoots, commit, create};
+pub use commit::{Keep, NODE_CACHE_BYTES, NODE_FLUSH_BYTES, StateRoots, commit, create};
 pub use copy::copy;
 pub use digest::{Digest, digest};
 pub use edit::{AccountEdit, Edited};

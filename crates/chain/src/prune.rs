@@ -1,6 +1,6 @@
 //! Pruning of old undo records, receipts and block hashes.
 
-use crate::{Snapshot, StateStore, StoreError, Table, Writes, open};
+use crate::{Snapshot, StateStore, StoreError, Table, Writes, commit::flush_nodes, open};
 use std::mem;
 
 /// Number of earlier blocks whose hash the `BLOCKHASH` opcode can read.
@@ -42,6 +42,9 @@ pub fn prune<S: StateStore>(
         before.saturating_add(if mutant!(OneMorePruned) { 2 } else { 1 })
     };
     let first_undo = first(undo_blocks);
+    if reader.nodes_head()?.number < first_undo.saturating_sub(1) {
+        flush_nodes(store)?;
+    }
     let mut pruned = Pruned::default();
     let mut remove =
         |table, below| remove(store, reader.snapshot(), table, below, &mut pruned.bytes);

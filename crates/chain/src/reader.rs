@@ -3,8 +3,8 @@
 use crate::{
     AccountRecord, FirstBlock, Head, SCHEMA, Snapshot, StateStore, StoreError, Table, Undo,
     record::{
-        FIRST_KEY, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY, header_of,
-        number_256, slot_key, slot_of_key,
+        FIRST_KEY, FORMER_SCHEMA, GENESIS_KEY, HEAD_KEY, HEADER_KEY, NODES_HEAD_KEY, SCHEMA_KEY,
+        STATE_ROOT_KEY, header_of, number_256, slot_key, slot_of_key,
     },
 };
 use alloy_consensus::{EthereumReceipt, Header};
@@ -26,7 +26,7 @@ pub fn open<S: StateStore>(store: &S) -> Result<StateReader<S::Snapshot>, StoreE
     };
     let found = schema.try_into().map(u32::from_be_bytes);
     let found = found.map_err(|_| StoreError::damaged("the schema version"))?;
-    if found != SCHEMA {
+    if found != SCHEMA && found != FORMER_SCHEMA {
         return Err(StoreError::Schema { found, expected: SCHEMA });
     }
     StateReader::new(snapshot)
@@ -100,6 +100,13 @@ impl<S: Snapshot> StateReader<S> {
         let root = self.snapshot.get(Table::Meta, STATE_ROOT_KEY)?;
         let root = root.map(|root| B256::try_from(root.as_slice())).transpose();
         root.map_err(|_| StoreError::damaged("the state root"))
+    }
+
+    /// Returns the block whose trie nodes the store has. Those of later blocks follow from the undo
+    /// records.
+    pub(crate) fn nodes_head(&self) -> Result<Head, StoreError> {
+        let head = self.snapshot.get(Table::Meta, NODES_HEAD_KEY)?;
+        head.map_or(Ok(self.head), |head| Head::decode(&head))
     }
 
     /// Returns the snapshot that is read.

@@ -6,13 +6,20 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use revm::state::AccountInfo;
 
-/// Version of the layout of all tables. A store with a different version is not opened.
-pub const SCHEMA: u32 = 2;
+/// Version of the layout of all tables. A store with a different version is not opened, except
+/// version 2, which the first block that is written converts.
+pub const SCHEMA: u32 = 3;
+
+/// Version whose stores can still be opened: it has the trie nodes of the last block.
+pub(crate) const FORMER_SCHEMA: u32 = 2;
 
 pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 pub(crate) const HEAD_KEY: &[u8] = b"head";
 pub(crate) const GENESIS_KEY: &[u8] = b"genesis";
 pub(crate) const STATE_ROOT_KEY: &[u8] = b"state-root";
+/// Key of the block whose trie nodes the store has; missing in stores of schema 2, which have those
+/// of the last block.
+pub(crate) const NODES_HEAD_KEY: &[u8] = b"nodes-head";
 /// Key of the block that the chain began with; missing in folders of earlier versions.
 pub(crate) const FIRST_KEY: &[u8] = b"first";
 /// Key of the last block's header in RLP. If a later block was written without its header, the

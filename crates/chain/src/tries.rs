@@ -2,9 +2,9 @@
 //! of blocks that are never written.
 
 use crate::{
-    AccountChange, DurableBatch, Entry, Head, PastState, SlotChange, Snapshot, StateReader,
-    StoreError, Table, Undo, Writes,
-    trie::{EMPTY_ROOT, Tries, prove_account, prove_slot, state_root, update_state},
+    AccountChange, DurableBatch, Head, PastState, SlotChange, Snapshot, StateReader, StoreError,
+    Undo,
+    trie::{EMPTY_ROOT, NodeOverlay, prove_account, prove_slot, state_root},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
@@ -38,7 +38,7 @@ pub struct SlotProof {
 /// nodes in memory.
 #[derive(Clone, Debug)]
 pub struct StateTries<S> {
-    nodes: Overlay<S>,
+    nodes: NodeOverlay<S>,
 }
 
 impl<S: Snapshot> StateTries<S> {
@@ -51,8 +51,7 @@ impl<S: Snapshot> StateTries<S> {
         if reader.state_root()?.is_none() {
             return Ok(None);
         }
-        let nodes = Overlay { snapshot: reader.snapshot().clone(), changed: BTreeMap::new() };
-        let mut tries = Self { nodes };
+        let mut tries = Self { nodes: NodeOverlay::of_head(reader, NonZeroUsize::MIN)? };
         // Newest first. The store may already hold some of the layers.
         let layers = layers.iter().rev();
         for layer in layers.filter(|layer| layer.head.number > reader.head().number) {
@@ -81,11 +80,7 @@ impl<S: Snapshot> StateTries<S> {
     }
 
     fn update(&mut self, batch: &DurableBatch) -> Result<B256, StoreError> {
-        let (mut tries, mut writes) = (Tries::default(), Writes::default());
-        let one = NonZeroUsize::MIN;
-        let root = update_state(&self.nodes, &mut tries, batch, one, &mut writes)?;
-        self.nodes.changed.extend(writes.0.into_iter().map(|write| (write.key, write.value)));
-        Ok(root)
+        self.nodes.update(batch, NonZeroUsize::MIN)
     }
 
     /// Proves the account at `address`, or that there is none.
@@ -142,42 +137,4 @@ fn before<S: Snapshot>(
         batch.accounts.push(AccountChange { address, before, after, cleared: false });
     }
     Ok(batch)
-}
-
-/// A snapshot with changed trie nodes over it.
-#[derive(Clone, Debug)]
-struct Overlay<S> {
-    snapshot: S,
-    /// Changed nodes by key; `None` for a removed node.
-    changed: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-}
-
-impl<S: Snapshot> Snapshot for Overlay<S> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.changed.get(key).filter(|_| table == Table::Nodes) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.snapshot.get(table, key),
-        }
-    }
-
-    /// Nodes are not in key order: changed ones come last.
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
-        let stored = self.snapshot.scan(table, prefix);
-        if table != Table::Nodes {
-            return stored;
-        }
-        let is_changed = |entry: &Result<Entry, StoreError>| {
-            entry.as_ref().is_ok_and(|(key, _)| self.changed.contains_key(key))
-        };
-        let stored = stored.filter(move |entry| !is_changed(entry));
-        let prefix = prefix.to_vec();
-        let changed = self.changed.range(prefix.clone()..);
-        let changed = changed.take_while(move |(key, _)| key.starts_with(&prefix));
-        let changed = changed.filter_map(|(key, node)| Some(Ok((key.clone(), node.clone()?))));
-        Box::new(stored.chain(changed))
-    }
 }

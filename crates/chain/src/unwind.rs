@@ -4,7 +4,7 @@ use crate::{
     AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
     Table, Undo, Writes, block_index,
     commit::{put_root, put_state},
-    trie::Tries,
+    trie::NodeOverlay,
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
@@ -42,7 +42,7 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     let mut writes = Writes::default();
     put_state(&mut writes, &batch, &BTreeMap::new());
     if reader.state_root()?.is_some() {
-        put_root(reader.snapshot(), &mut Tries::default(), &mut writes, &batch, root_threads)?;
+        put_root(NodeOverlay::of_head(&reader, root_threads)?, &mut writes, &batch, root_threads)?;
     }
     writes.remove(Table::Undo, number.to_be_bytes());
     writes.remove(Table::BlockHashes, number.to_be_bytes());

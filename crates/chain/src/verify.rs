@@ -3,11 +3,11 @@
 use crate::{
     Snapshot, StateReader, StoreError, Table, block_index,
     rlp::decode_head,
-    trie::{EMPTY_ROOT, encode_account, storage_root, walk},
+    trie::{EMPTY_ROOT, NodeOverlay, encode_account, storage_root, walk},
 };
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, keccak256};
 use alloy_trie::{HashBuilder, Nibbles, root::storage_root_unhashed};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroUsize};
 
 /// Summary of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,13 +43,16 @@ pub struct Verified {
 pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
     let stored = reader.state_root()?;
+    let nodes = stored.map(|_| NodeOverlay::of_head(reader, NonZeroUsize::MIN)).transpose()?;
     let mut leaves = Vec::new();
     let mut codes = BTreeSet::new();
     for entry in reader.accounts() {
         let (address, account) = entry?;
         let hash = keccak256(address);
         let root = storage(reader, address, &mut verified)?;
-        if stored.is_some() && storage_root(reader.snapshot(), hash)? != root {
+        if let Some(nodes) = &nodes
+            && storage_root(nodes, hash)? != root
+        {
             return Err(StoreError::damaged(format!("the storage trie of {address}")));
         }
         if account.code_hash != KECCAK256_EMPTY {
@@ -75,7 +78,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
     block_index::verify(reader)?;
     leaves.sort_unstable_by_key(|(hash, _)| *hash);
     verified.state_root = root_of(&leaves);
-    if let Some(stored) = stored {
+    if let (Some(stored), Some(nodes)) = (stored, &nodes) {
         if stored != verified.state_root {
             let found = verified.state_root;
             let what = format!("the state root is {found}, the store has {stored}");
@@ -83,7 +86,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
         }
         let hashes = leaves.iter().map(|(hash, _)| Ok(*hash));
         verified.is_compared = true;
-        verified.nodes = walk(reader.snapshot(), hashes)?;
+        verified.nodes = walk(nodes, hashes)?;
     }
     Ok(verified)
 }

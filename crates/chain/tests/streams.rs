@@ -20,6 +20,8 @@ pub(crate) fn config(workers: u16) -> ChainConfig {
     config.executor = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     // No cache, one that evicts nodes, and one that keeps all nodes.
     config.keep.node_cache = [0, 3_000, 1 << 20][usize::from(workers) % 3];
+    // With one worker, nodes are written with each block.
+    config.keep.node_flush_blocks = u64::from(workers) * 2 - 1;
     config
 }
 

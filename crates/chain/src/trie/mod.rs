@@ -8,13 +8,17 @@
 mod cache;
 mod node;
 mod nodes;
+mod overlay;
 mod proof;
+mod tries;
 mod update;
 mod walk;
 
 pub use cache::CacheUse;
-pub(crate) use cache::{CacheCounts, NodeCache, Tries};
+pub(crate) use cache::{CacheCounts, NodeCache};
+pub(crate) use overlay::{ChangedNodes, NodeOverlay};
 pub(crate) use proof::{prove_account, prove_slot};
+pub(crate) use tries::Tries;
 pub(crate) use walk::walk;
 
 use crate::{AccountChange, AccountRecord, DurableBatch, SlotChange, Snapshot, StoreError, Writes};
@@ -34,39 +38,50 @@ use update::{Change, Effects, Update, Value, below, by_nibble};
 /// With fewer changed entries than this, starting a thread costs more than it saves.
 const ENTRIES_FOR_A_THREAD: usize = 128;
 
-/// Applies `batch` to all tries, adds the changed nodes to `writes`, and returns the state root.
-/// `tries` are those tries of the snapshot that are in memory; they are changed too. After an error
-/// they must not be used any more.
-pub(crate) fn update_state<S: Snapshot>(
-    snapshot: &S,
-    tries: &mut Tries,
-    batch: &DurableBatch,
-    threads: NonZeroUsize,
-    writes: &mut Writes,
-) -> Result<B256, StoreError> {
-    let number = tries.begin_update();
-    let jobs = storage_jobs(batch, tries)?;
-    let (wide, narrow): (Vec<_>, _) =
-        jobs.into_iter().partition(|job| job.slots.len() > ENTRIES_FOR_A_THREAD);
-    let run = |job, threads| storage_trie(snapshot, number, job, threads);
-    let mut storage = Vec::new();
-    for job in wide {
-        storage.push(run(job, threads)?);
+/// The tries after a block.
+#[derive(Debug)]
+pub(crate) struct UpdatedTries {
+    /// The state root.
+    pub(crate) root: B256,
+    /// Changed nodes, each once.
+    pub(crate) nodes: Writes,
+    /// The changed tries.
+    pub(crate) tries: Tries,
+}
+
+impl UpdatedTries {
+    /// Applies `batch` to the tries of `snapshot`. `tries` are those of them that are in memory.
+    pub(crate) fn new<S: Snapshot>(
+        snapshot: &S,
+        mut tries: Tries,
+        batch: &DurableBatch,
+        threads: NonZeroUsize,
+    ) -> Result<Self, StoreError> {
+        let number = tries.begin_update();
+        let mut nodes = Writes::default();
+        let jobs = storage_jobs(batch, &mut tries)?;
+        let (wide, narrow): (Vec<_>, _) =
+            jobs.into_iter().partition(|job| job.slots.len() > ENTRIES_FOR_A_THREAD);
+        let run = |job, threads| storage_trie(snapshot, number, job, threads);
+        let mut storage = Vec::new();
+        for job in wide {
+            storage.push(run(job, threads)?);
+        }
+        let one = |job| run(job, NonZeroUsize::MIN);
+        storage.extend(in_parallel(threads, batch.slots.len(), narrow, one)?);
+        let mut roots = AddressMap::default();
+        for (address, root, effects) in storage {
+            roots.insert(address, root_hash(root.as_ref()));
+            tries.note(effects, &mut nodes);
+            tries.storage.insert(address, root);
+        }
+        let leaves = leaves(batch, &roots, threads)?;
+        let mut update = Update::new(snapshot, Owner::State, number);
+        let root = update.root(tries.state.take())?;
+        tries.state = update_trie(&mut update, root, &leaves, threads)?;
+        tries.note(update.end(), &mut nodes);
+        Ok(Self { root: root_hash(tries.state.as_ref()), nodes, tries })
     }
-    let one = |job| run(job, NonZeroUsize::MIN);
-    storage.extend(in_parallel(threads, batch.slots.len(), narrow, one)?);
-    let mut roots = AddressMap::default();
-    for (address, root, effects) in storage {
-        roots.insert(address, root_hash(root.as_ref()));
-        tries.note(effects, writes);
-        tries.storage.insert(address, root);
-    }
-    let leaves = leaves(batch, &roots, threads)?;
-    let mut update = Update::new(snapshot, Owner::State, number);
-    let root = update.root(tries.state.take())?;
-    tries.state = update_trie(&mut update, root, &leaves, threads)?;
-    tries.note(update.end(), writes);
-    Ok(root_hash(tries.state.as_ref()))
 }
 
 /// Changes of one account's storage.

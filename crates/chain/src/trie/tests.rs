@@ -1,7 +1,7 @@
 //! Checks that the root after each update equals the root of a full computation.
 
 use super::*;
-use crate::{MemoryStore, SlotChange, StateStore};
+use crate::{Head, MemoryStore, SlotChange, StateStore};
 use alloy_primitives::{KECCAK256_EMPTY, U256};
 use alloy_trie::{
     nodes::RlpNode,
@@ -62,9 +62,9 @@ fn batch(before: &Accounts, after: &Accounts, cleared: &[Address]) -> DurableBat
     batch
 }
 
-/// Updates the tries from state to state, with a cache of `limit` bytes, and checks the root after
-/// each update. Every other update is one of shared tries; before the others, an update of shared
-/// tries is dropped.
+/// Updates the tries from state to state, with a cache of `limit` bytes and a flush of every third
+/// state's nodes, and checks the root after each update. Every other update is one of shared tries;
+/// before the others, an update of shared tries is dropped.
 fn follow(
     states: &[(Accounts, Vec<Address>)],
     threads: usize,
@@ -72,35 +72,41 @@ fn follow(
 ) -> Result<(), TestCaseError> {
     let (store, cache) = (MemoryStore::new(), NodeCache::new(limit));
     let threads = NonZeroUsize::new(threads).unwrap();
-    let mut before = Accounts::new();
+    let (mut before, mut changed) = (Accounts::new(), ChangedNodes::default());
     for (index, (after, cleared)) in states.iter().enumerate() {
         let batch = batch(&before, after, cleared);
-        let snapshot = store.snapshot().unwrap();
-        let update = |mut tries: Tries| {
-            let mut writes = Writes::default();
-            let root = update_state(&snapshot, &mut tries, &batch, threads, &mut writes).unwrap();
-            writes.0.sort_by(|one, other| one.key.cmp(&other.key));
-            (root, writes, tries)
+        let nodes = NodeOverlay::new(store.snapshot().unwrap(), changed.clone());
+        let update = |tries: Tries| {
+            let mut updated = UpdatedTries::new(&nodes, tries, &batch, threads).unwrap();
+            updated.nodes.0.sort_by(|one, other| one.key.cmp(&other.key));
+            updated
         };
-        let (mut root, mut writes, mut tries) = update(cache.share(&batch));
-        agrees(&cache.tries.lock().unwrap(), &snapshot);
+        let mut updated = update(cache.share(&batch));
+        agrees(&cache.tries.lock().unwrap(), &nodes);
         if index % 2 == 0 {
-            let ahead = (root, writes);
-            drop(tries);
-            (root, writes, tries) = update(cache.take(&batch));
-            prop_assert_eq!((root, &writes), (ahead.0, &ahead.1));
+            let ahead = (updated.root, updated.nodes);
+            drop(updated.tries);
+            updated = update(cache.take(&batch));
+            prop_assert_eq!((updated.root, &updated.nodes), (ahead.0, &ahead.1));
         }
+        let UpdatedTries { root, nodes: writes, tries } = updated;
         let keys: Vec<_> = writes.0.iter().map(|write| &write.key).collect();
         prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a node is written twice");
-        store.write(writes).unwrap();
-        cache.put(tries);
-        let snapshot = store.snapshot().unwrap();
+        changed.add(writes);
+        if index % 3 == 2 {
+            let mut writes = Writes::default();
+            changed.flush(&mut writes);
+            prop_assert_eq!(changed.bytes(), 0);
+            store.write(writes).unwrap();
+        }
+        cache.put(tries, Head::default(), ChangedNodes::default());
+        let nodes = NodeOverlay::new(store.snapshot().unwrap(), changed.clone());
         prop_assert_eq!(root, full_root(after));
-        prop_assert_eq!(root, state_root(&snapshot).unwrap());
+        prop_assert_eq!(root, state_root(&nodes).unwrap());
         // No obsolete node remains, and each node has the hash that its parent states.
         let hashes = after.keys().map(|address| Ok(keccak256(address)));
-        prop_assert!(walk(&snapshot, hashes).is_ok());
-        agrees(&cache.tries.lock().unwrap(), &snapshot);
+        prop_assert!(walk(&nodes, hashes).is_ok());
+        agrees(&cache.tries.lock().unwrap(), &nodes);
         before = after.clone();
     }
     Ok(())
@@ -202,12 +208,12 @@ fn the_oldest_nodes_are_evicted_first() {
     };
     let (store, cache) = (MemoryStore::new(), NodeCache::new(1 << 30));
     let update = |before: &Accounts, after: &Accounts| {
-        let (batch, mut writes) = (batch(before, after, &[]), Writes::default());
-        let mut tries = cache.take(&batch);
+        let batch = batch(before, after, &[]);
         let snapshot = store.snapshot().unwrap();
-        update_state(&snapshot, &mut tries, &batch, NonZeroUsize::MIN, &mut writes).unwrap();
-        store.write(writes).unwrap();
-        cache.put(tries);
+        let tries = cache.take(&batch);
+        let updated = UpdatedTries::new(&snapshot, tries, &batch, NonZeroUsize::MIN).unwrap();
+        store.write(updated.nodes).unwrap();
+        cache.put(updated.tries, Head::default(), ChangedNodes::default());
         cache.counts().get()
     };
     let all = || cache.tries.lock().unwrap().measure();
