@@ -250,7 +250,10 @@ impl Committer {
         changed.add(updated.nodes);
         let mut nodes_head = reader.nodes_head()?;
         if self.must_flush(batch.head.number.saturating_sub(nodes_head.number), changed.bytes()) {
-            changed.flush(&mut writes);
+            match mutant!(NodesUnflushed) {
+                true => changed = ChangedNodes::default(),
+                false => changed.flush(&mut writes),
+            }
             nodes_head = batch.head;
         }
         put_nodes_head(&mut writes, nodes_head);
@@ -437,4 +440,17 @@ fn undo<S: Snapshot>(
     }
     let slots = slots.into_iter().map(|((address, slot), value)| (address, slot, value));
     Ok(Undo { parent: reader.head(), accounts, slots: slots.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_changed_nodes_are_flushed_early() {
+        let committer = Committer::new(Keep { undo_blocks: 9, ..Keep::default() });
+        assert!(!committer.must_flush(8, NODE_FLUSH_BYTES));
+        assert!(committer.must_flush(9, 0));
+        assert!(committer.must_flush(1, NODE_FLUSH_BYTES + 1));
+    }
 }

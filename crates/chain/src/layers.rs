@@ -1,6 +1,9 @@
 //! The state that a block executes on: the store, overlaid with the blocks not written yet.
 
-use crate::{ExecutedBlock, Head, Snapshot, StateReader, StoreError};
+use crate::{
+    ExecutedBlock, Head, Snapshot, StateReader, StoreError,
+    trie::{ChangedNodes, NodeOverlay},
+};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::StateSource;
 use braid_evm::ids::WorkerId;
@@ -8,7 +11,10 @@ use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},
 };
-use std::sync::Arc;
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Changes of blocks that are not written yet, layered over the state in the store. Each worker has
 /// a clone; clones share layers and snapshot.
@@ -20,13 +26,15 @@ pub struct LayeredState<S> {
     /// Newest first.
     layers: Arc<[Arc<ExecutedBlock>]>,
     reader: StateReader<S>,
+    /// The nodes of the reader's state that the store lacks, once a proof has needed them.
+    nodes: Arc<Mutex<Option<ChangedNodes>>>,
 }
 
 impl<S: Snapshot> LayeredState<S> {
     /// Puts `layers`, newest first, over the state of `reader`. That must be the state after the
     /// parent of the oldest layer, or after one of the layers.
     pub(crate) fn new(layers: Arc<[Arc<ExecutedBlock>]>, reader: StateReader<S>) -> Self {
-        Self { layers, reader }
+        Self { layers, reader, nodes: Arc::default() }
     }
 
     /// Returns the last block that the state includes.
@@ -41,7 +49,7 @@ impl<S: Snapshot> LayeredState<S> {
         let is_in_reader = number <= self.reader.head().number;
         let kept = |layer: &&Arc<ExecutedBlock>| !is_in_reader && layer.head.number <= number;
         let layers = self.layers.iter().filter(kept).cloned().collect();
-        Self { layers, reader: self.reader.clone() }
+        Self { layers, reader: self.reader.clone(), nodes: Arc::clone(&self.nodes) }
     }
 
     /// Returns the blocks that are not written yet, newest first.
@@ -53,6 +61,21 @@ impl<S: Snapshot> LayeredState<S> {
     /// Returns the reader of the store, which lacks the blocks that are not written yet.
     pub const fn reader(&self) -> &StateReader<S> {
         &self.reader
+    }
+
+    /// Returns the trie nodes of the reader's state. They are computed at most once for all clones.
+    /// The chain must have state roots.
+    pub(crate) fn nodes(&self) -> Result<NodeOverlay<S>, StoreError> {
+        // A poisoned lock is usable: nodes that are missing are computed.
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match &*nodes {
+            Some(changed) => changed.clone(),
+            None => {
+                let overlay = NodeOverlay::of_head(&self.reader, NonZeroUsize::MIN)?;
+                nodes.insert(overlay.into_changed()).clone()
+            }
+        };
+        Ok(NodeOverlay::new(self.reader.snapshot().clone(), changed))
     }
 }
 

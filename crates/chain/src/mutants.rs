@@ -80,6 +80,8 @@ pub enum Bug {
     UnwoundNodesKept,
     UnwoundInPart,
     OneMorePruned,
+    NodesUnflushed,
+    PrunedUnflushed,
     // Of the index of blocks.
     FirstTransactionUnindexed,
     RemovedBlockIndexed,
@@ -127,13 +129,15 @@ impl Bug {
     ];
 
     /// The bugs that the fuzz target `chain` notices.
-    pub const CHAIN: [Self; 6] = [
+    pub const CHAIN: [Self; 8] = [
         Self::UnwoundSlotsKept,
         Self::UnwoundReceiptsKept,
         Self::UnwoundStorageUnrooted,
         Self::UnwoundNodesKept,
         Self::UnwoundInPart,
         Self::OneMorePruned,
+        Self::NodesUnflushed,
+        Self::PrunedUnflushed,
     ];
 
     /// The bugs of the index of blocks.

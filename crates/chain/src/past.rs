@@ -1,6 +1,6 @@
 //! The state after an earlier block.
 
-use crate::{ExecutedBlock, LayeredState, Snapshot, StateReader, StoreError, Undo};
+use crate::{LayeredState, Snapshot, StateReader, StoreError, Undo};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
@@ -48,10 +48,9 @@ impl<S: Snapshot> PastState<S> {
 }
 
 impl<S: Snapshot> PastState<S> {
-    /// Returns the reader of the later state, the layers over it, newest first, and the undo
-    /// records of later blocks, oldest first.
-    pub(crate) fn parts(&self) -> (&StateReader<S>, &[Arc<ExecutedBlock>], &[Arc<Undo>]) {
-        (self.state.reader(), self.state.layers(), &self.undone)
+    /// Returns the later state, and the undo records of later blocks, oldest first.
+    pub(crate) fn parts(&self) -> (&LayeredState<S>, &[Arc<Undo>]) {
+        (&self.state, &self.undone)
     }
 }
 

@@ -47,13 +47,14 @@ impl<S: Snapshot> StateTries<S> {
     /// # Errors
     /// The store failed.
     pub fn of(state: &PastState<S>) -> Result<Option<Self>, StoreError> {
-        let (reader, layers, undone) = state.parts();
+        let (later, undone) = state.parts();
+        let reader = later.reader();
         if reader.state_root()?.is_none() {
             return Ok(None);
         }
-        let mut tries = Self { nodes: NodeOverlay::of_head(reader, NonZeroUsize::MIN)? };
+        let mut tries = Self { nodes: later.nodes()? };
         // Newest first. The store may already hold some of the layers.
-        let layers = layers.iter().rev();
+        let layers = later.layers().iter().rev();
         for layer in layers.filter(|layer| layer.head.number > reader.head().number) {
             tries.apply(&layer.changes)?;
         }

@@ -10,6 +10,7 @@ mod first;
 mod flips;
 mod kill;
 mod leaks;
+mod nodes;
 mod pipeline;
 mod pool;
 mod private_chain;

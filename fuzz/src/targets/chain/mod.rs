@@ -178,6 +178,8 @@ impl<'s> Subject<'s> {
         keep.undo_blocks = pick(&[128, 2, 1, 0]);
         keep.receipt_blocks = pick(&[128, 2, 0]);
         keep.node_cache = pick(&[1 << 20, 3_000, 0]);
+        // Follows from another choice, so that the bytes of the corpus keep their meaning.
+        keep.node_flush_blocks = if keep.node_cache == 3_000 { 2 } else { 16 };
         keep.root_threads = NonZeroUsize::MIN;
     }
 
