@@ -164,3 +164,16 @@ pub fn with_bug<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> T {
     ACTIVE.set(before);
     result
 }
+
+/// Returns `body` to run on another thread, with the bug of this thread.
+#[cfg(any(test, feature = "mutants"))]
+pub(crate) fn carried<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let bug = active();
+    move || with_bug(bug, body)
+}
+
+/// Returns `body`: outside of tests there are no bugs to carry.
+#[cfg(not(any(test, feature = "mutants")))]
+pub(crate) fn carried<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    body
+}

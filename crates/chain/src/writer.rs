@@ -4,6 +4,7 @@ use crate::{
     CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
     ahead::{Ahead, TrieTask},
     commit::Committer,
+    mutants,
     pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
 };
 use alloy_consensus::EthereumReceipt;
@@ -135,7 +136,7 @@ impl Writer {
         let committer = Committer::new(keep);
         let shared = Arc::new(Shared { blocks, changed: Condvar::new(), committer });
         let ends = EndGuard(Arc::clone(&shared));
-        let run = move || write_all(&*store, &ends.0);
+        let run = mutants::carried(move || write_all(&*store, &ends.0));
         let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(run)?;
         Ok(Self { shared, thread: Some(thread) })
     }

@@ -145,12 +145,18 @@ fn each_entry_of_a_node_has_its_figures_on_each_number_of_workers() {
     let found = lines.iter().map(|it| (it["entry"].clone(), it["workers"].clone()));
     let mut expected = vec![("EthBlockExecutor".into(), Value::Null)];
     for workers in [1, 4] {
-        let entries = ["Executor", "factory, handles", "factory"];
+        let entries = [
+            "Executor",
+            "Executor, on_commit",
+            "Executor, keep_changes",
+            "factory, handles",
+            "factory",
+        ];
         expected.extend(entries.map(|entry| (entry.into(), Value::from(workers))));
     }
     assert_eq!(found.collect::<Vec<_>>(), [expected.clone(), expected].concat());
     for (at, line) in lines.iter().enumerate() {
-        assert_eq!(line["read_us"].as_f64(), Some(if at < 7 { 0.0 } else { 5.0 }), "{line}");
+        assert_eq!(line["read_us"].as_f64(), Some(if at < 11 { 0.0 } else { 5.0 }), "{line}");
         assert!(line["wall_ms"].as_f64() > Some(0.0) && line["cpu_ratio"].is_f64(), "{line}");
     }
     let text = bench(&[&arguments[..], &["--pause", "0"]].concat(), 0).stdout;

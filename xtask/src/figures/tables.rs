@@ -381,6 +381,8 @@ fn entry(name: &str) -> String {
     match name {
         "factory" => "factory over a plain `State`".to_owned(),
         "factory, handles" => "factory with handles".to_owned(),
+        "Executor, on_commit" => "`Executor` with `on_commit`".to_owned(),
+        "Executor, keep_changes" => "`Executor` with `keep_changes`".to_owned(),
         name => code(name),
     }
 }
@@ -413,7 +415,13 @@ fn entries(series: &[&[Value]]) -> Rows {
         row.push(two(median(&found, "cpu_ratio")));
         row
     };
-    let names = ["Executor", "factory, handles", "factory"];
+    let names = [
+        "Executor",
+        "Executor, on_commit",
+        "Executor, keep_changes",
+        "factory, handles",
+        "factory",
+    ];
     let keys = [0.0, 5.0].into_iter().flat_map(|read_us| {
         let of_workers = move |workers| names.map(|name| (read_us, workers, name));
         [1, 2].into_iter().flat_map(of_workers)

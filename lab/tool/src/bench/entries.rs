@@ -16,9 +16,9 @@ use braid_blocks::{
 };
 use braid_cli::bench::{BenchError, Series};
 use braid_evm::{
-    Cloned, Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random,
+    BlockError, BlockOutput, Cloned, Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random,
 };
-use core::{fmt, num::NonZeroU16};
+use core::{fmt, hint::black_box, num::NonZeroU16, ops::ControlFlow};
 use revm::{
     DatabaseRef,
     context::{BlockEnv, TxEnv},
@@ -36,6 +36,10 @@ pub enum Entry {
     Alloy,
     /// [`Executor`], whose workers have a handle each.
     Executor,
+    /// As [`Executor`](Self::Executor), with a callback for each commit, which looks at its changes.
+    Streamed,
+    /// As [`Executor`](Self::Executor), with the changes of each transaction in the output.
+    Changes,
     /// [`BraidExecutorFactory`] over revm's `State`, whose workers have a handle each.
     Handles,
     /// [`BraidExecutorFactory`] over revm's `State`, from which all reads come.
@@ -44,7 +48,8 @@ pub enum Entry {
 
 impl Entry {
     /// Entries that take a number of workers.
-    pub const PARALLEL: [Self; 3] = [Self::Executor, Self::Handles, Self::Factory];
+    pub const PARALLEL: [Self; 5] =
+        [Self::Executor, Self::Streamed, Self::Changes, Self::Handles, Self::Factory];
 }
 
 impl fmt::Display for Entry {
@@ -52,6 +57,8 @@ impl fmt::Display for Entry {
         f.write_str(match self {
             Self::Alloy => "EthBlockExecutor",
             Self::Executor => "Executor",
+            Self::Streamed => "Executor, on_commit",
+            Self::Changes => "Executor, keep_changes",
             Self::Handles => "factory, handles",
             Self::Factory => "factory",
         })
@@ -102,6 +109,8 @@ impl<F> Factory for F where
 struct Workers {
     count: NonZeroU16,
     executor: Executor,
+    streamed: Executor,
+    changes: Executor,
     handles: BraidExecutorFactory<Receipts, ForkSpec>,
     factory: BraidExecutorFactory<Receipts, ForkSpec>,
 }
@@ -157,11 +166,14 @@ impl<'b, D: Source> Subject<'b, D> {
         let spec = ForkSpec::new(block.cfg.spec, &block.rules, block.env.number.saturating_to());
         let of = |count: &NonZeroU16| {
             let config = Config::with_workers(*count);
-            let executor = Executor::new(config)?;
+            let mut with_changes = config;
+            with_changes.keep_changes = true;
+            let [executor, streamed] = [Executor::new(config)?, Executor::new(config)?];
+            let changes = Executor::new(with_changes)?;
             let new = || BraidExecutorFactory::new(Receipts, spec, config);
             let state = database();
             let handles = new().with_handles(move |_| Some(Cloned(state.clone())));
-            Ok(Workers { count: *count, executor, handles, factory: new() })
+            Ok(Workers { count: *count, executor, streamed, changes, handles, factory: new() })
         };
         let workers: std::io::Result<_> = workers.iter().map(of).collect();
         Ok(Self {
@@ -199,14 +211,21 @@ impl<'b, D: Source> Subject<'b, D> {
         let state = state_over((self.database)());
         let found = run(&self.alloy, self.block, self.transactions.clone(), state);
         same(Entry::Alloy.to_string(), &found.map_err(|error| invalid(&error))?)?;
-        for Workers { count, executor, handles, factory } in &mut self.workers {
+        for Workers { count, executor, streamed, changes, handles, factory } in &mut self.workers {
             let who = |entry: Entry| format!("{entry}, {count} workers");
-            let request = executor.block(Arc::clone(&self.shared)).database((self.database)());
-            let found = request.execute().map_err(|error| invalid(&error))?;
-            let found = outputs(&expected, &found);
-            if !found.is_empty() {
-                let (who, differences) = (who(Entry::Executor), found.to_string());
-                return Err(BenchError::Different { who, differences });
+            let engines = [
+                (Entry::Executor, executor),
+                (Entry::Streamed, streamed),
+                (Entry::Changes, changes),
+            ];
+            for (entry, executor) in engines {
+                let shared = Arc::clone(&self.shared);
+                let found = execute(executor, shared, (self.database)(), entry);
+                let found = outputs(&expected, &found.map_err(|error| invalid(&error))?);
+                if !found.is_empty() {
+                    let (who, differences) = (who(entry), found.to_string());
+                    return Err(BenchError::Different { who, differences });
+                }
             }
             for (entry, factory) in [(Entry::Handles, handles), (Entry::Factory, factory)] {
                 let state = state_over((self.database)());
@@ -228,9 +247,15 @@ impl<'b, D: Source> Subject<'b, D> {
                 let state = state_over(database);
                 times_of(pauses, || run(alloy, block, transactions, state))
             }
-            Entry::Executor => {
-                let (executor, shared) = (&mut on.as_mut()?.executor, Arc::clone(shared));
-                times_of(pauses, || executor.block(shared).database(database).execute())
+            Entry::Executor | Entry::Streamed | Entry::Changes => {
+                let on = on.as_mut()?;
+                let executor = match entry {
+                    Entry::Streamed => &mut on.streamed,
+                    Entry::Changes => &mut on.changes,
+                    _ => &mut on.executor,
+                };
+                let shared = Arc::clone(shared);
+                times_of(pauses, || execute(executor, shared, database, entry))
             }
             Entry::Handles => {
                 let (factory, state) = (&on?.handles, state_over(database));
@@ -242,6 +267,27 @@ impl<'b, D: Source> Subject<'b, D> {
             }
         })
     }
+}
+
+/// Executes a block on `executor`.
+fn execute<D: Source>(
+    executor: &mut Executor,
+    block: Arc<braid_evm::Block>,
+    database: D,
+    entry: Entry,
+) -> Result<BlockOutput, BlockError<D::Error>> {
+    let request = executor.block(block).database(database);
+    if entry != Entry::Streamed {
+        return request.execute();
+    }
+    let mut changed = 0_usize;
+    let output = request.on_commit(|committed| {
+        changed = changed.saturating_add(committed.changes().len());
+        ControlFlow::Continue(())
+    });
+    let output = output.execute();
+    black_box(changed);
+    output
 }
 
 fn state_over<D: DatabaseRef>(database: D) -> State<WrapDatabaseRef<D>> {
@@ -315,8 +361,10 @@ mod tests {
         let named = [
             (3, "EthBlockExecutor"),
             (4, "Executor, 1 workers"),
+            (5, "Executor, on_commit, 1 workers"),
+            (6, "Executor, keep_changes, 1 workers"),
             (1, "factory, handles, 1 workers"),
-            (6, "factory, 1 workers"),
+            (8, "factory, 1 workers"),
         ];
         for (copy, named) in named {
             let copies = Cell::new(0);
