@@ -160,6 +160,18 @@ impl<S: StateStore> Node<S> {
         Ok(())
     }
 
+    /// Keeps the pool in `file` over a restart: adds the transactions that it has, unless they are
+    /// invalid by now, and writes those that are admitted from now on. A file that cannot be read or
+    /// written is no error: `report` is told of it, and how many transactions were read.
+    ///
+    /// The file has the transactions of the last moment even if the process is killed; after a power
+    /// failure the last ones may be missing. What cannot be read is set aside in a file with the
+    /// ending `.unread`. Call this once, on a node that makes blocks; transactions that
+    /// [development nodes](NodeConfig::is_dev) admit without a signature are not added again.
+    pub fn keep_pool_in(&self, file: &Path, report: fn(String)) {
+        self.shared.keep_pool_in(file, now(), report);
+    }
+
     /// Returns the number of seconds by which the last block's time is ahead of the clock. Until
     /// the clock has caught up, no block is [made](Self::run).
     #[must_use]
@@ -193,6 +205,7 @@ impl<S: StateStore> Node<S> {
             Ok(_) => "the node has stopped".to_owned(),
             Err(error) => error.to_string(),
         });
+        self.shared.close_pool();
         // Clients that wait for a command learn that nobody carries it out.
         self.commands = never();
         ran
