@@ -105,5 +105,5 @@ pub use node::{Follower, Mined, Mining, Node, Observer};
 pub use secret::Secret;
 pub use server::Server;
 pub use shared::Shared;
-pub use upstream::{Upstream, UrlError};
+pub use upstream::{FollowCounts, Upstream, UrlError};
 pub use usage::{Usage, UsageCounts};
