@@ -144,6 +144,7 @@ pub(crate) fn seal(
     let receipts: Vec<_> = output.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
     header.state_root = state_root.unwrap_or_default();
     header.gas_used = output.gas_used;
+    header.blob_gas_used = header.blob_gas_used.map(|_| output.blob_gas_used);
     header.receipts_root = calculate_receipt_root(&receipts);
     header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |all, one| all | one.logs_bloom);
     header.transactions_root = calculate_transaction_root(&transactions);

@@ -62,6 +62,7 @@ mod follow;
 mod header;
 mod history;
 mod http;
+mod kzg;
 mod limits;
 mod logs;
 mod methods;

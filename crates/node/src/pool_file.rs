@@ -1,11 +1,11 @@
 //! The file that keeps the transactions of the pool over a restart: their encodings, one after the
-//! other, as peers send them (RLP). Transactions are appended as they are admitted, so a killed
+//! other, as nodes send them to each other (RLP), with the sidecars of blob transactions. Transactions are appended as they are admitted, so a killed
 //! process loses none, and a power failure only the last ones. The file also has transactions that
 //! are in blocks by now; it is rewritten without them at the start, at the end, and when it has
 //! doubled.
 
-use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use braid_chain::pool::SignedTransaction;
+use alloy_eips::eip2718::Decodable2718;
+use braid_chain::pool::{NetworkTransaction, PoolTransaction};
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
@@ -40,7 +40,7 @@ struct Open {
 /// What a file holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
-    pub(crate) transactions: Vec<SignedTransaction>,
+    pub(crate) transactions: Vec<NetworkTransaction>,
     /// Number of bytes after the last transaction that can be read.
     pub(crate) unread: u64,
 }
@@ -59,7 +59,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Kept> {
     let (mut rest, mut transactions) = (&*bytes, Vec::new());
     let mut read = 0;
     while !rest.is_empty() {
-        match SignedTransaction::network_decode(&mut rest) {
+        match NetworkTransaction::network_decode(&mut rest) {
             Ok(transaction) => transactions.push(transaction),
             Err(_) => break,
         }
@@ -96,9 +96,9 @@ impl PoolFile {
 
     /// Appends a transaction that was admitted. `all` returns those that the file is rewritten
     /// with if it has become too large.
-    pub(crate) fn append(&self, transaction: &SignedTransaction, all: impl FnOnce() -> Vec<u8>) {
+    pub(crate) fn append(&self, transaction: &PoolTransaction, all: impl FnOnce() -> Vec<u8>) {
         let mut bytes = Vec::new();
-        transaction.network_encode(&mut bytes);
+        transaction.encode_network(&mut bytes);
         let mut open = self.lock();
         let Some(file) = &mut open.file else { return };
         // In one call, so that a killed process has written all of it or nothing.
@@ -165,7 +165,8 @@ mod tests {
         Node, NodeConfig,
         testing::{begun, node, payment},
     };
-    use braid_chain::MemoryStore;
+    use alloy_eips::eip2718::Encodable2718;
+    use braid_chain::{MemoryStore, pool::SignedTransaction};
     use tempfile::TempDir;
 
     /// Gas price that exceeds every base fee in these tests.
@@ -250,7 +251,7 @@ mod tests {
         drop(stop);
         fs::remove_file(&path).expect("it is there");
         node.run(std::time::Duration::ZERO, &stopped, &mut ()).expect("ends");
-        assert_eq!(read(&path).expect("reads").transactions, [payment(0, 3, PRICE)]);
+        assert_eq!(fs::read(&path).expect("reads"), encoded(&[payment(0, 3, PRICE)]));
         let told = reports(&path);
         assert!(told[0].contains("1 transaction waits in the pool"), "{told:?}");
     }
@@ -308,9 +309,11 @@ mod tests {
     fn a_file_that_has_doubled_is_rewritten() {
         let (_folder, path) = folder();
         let file = PoolFile::new(&path, report);
-        let one = payment(0, 0, PRICE);
+        let node = node(&begun(), NodeConfig::default());
+        node.shared().send(payment(0, 0, PRICE)).expect("admitted");
+        let (one, _) = node.shared().hold().pool.transactions().remove(0);
         assert!(file.rewrite(&[]));
-        let length = encoded(core::slice::from_ref(&one)).len() as u64;
+        let length = encoded(core::slice::from_ref(one.signed())).len() as u64;
         file.lock().limit = 10 * length;
         let mut rewritten = 0;
         for _ in 0..25 {

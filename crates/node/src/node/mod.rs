@@ -6,6 +6,7 @@ use crate::{
     clock::now,
     dev::{Dev, Request},
     error::NodeError,
+    fees::blob_price,
     header::{self, Producer},
     limits::NodeConfig,
     restart::{self, kept_blocks},
@@ -124,7 +125,8 @@ impl<S: StateStore> Node<S> {
         (keep.receipt_blocks, keep.rlp_blocks) = (history, history);
         let chain = Chain::open_with(store, executor, keep)?;
         let view = view(&producer, &parent, chain.state()?);
-        let pool = Pool::new(config.pool, head, view.next_base_fee);
+        let mut pool = Pool::new(config.pool, head, view.next_base_fee);
+        pool.set_blob_fee(view.next_blob_fee);
         let (wake, woken) = bounded(1);
         let durable = chain.durable_head();
         let (dev, commands) = config.is_dev.then(Dev::new).unzip();
@@ -290,7 +292,8 @@ impl<S: StateStore> Node<S> {
             let rlp = alloy_rlp::encode(&block);
             let (hash, size) = (block.header.hash_slow(), block.length());
             let receipts = built.output.receipts.clone();
-            stored = Some(StoredBlock::new(hash, block.header, included, Some(receipts), size));
+            let block = StoredBlock::new(hash, block.header, included, Some(receipts), size);
+            stored = Some(block.with_blob_price(&producer.rules));
             Sealed { hash, rlp: rlp.into(), ..Sealed::default() }
         })?;
         Ok((stored, built))
@@ -304,13 +307,16 @@ impl<S: StateStore> Node<S> {
     ) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
         let view = view(&self.shared.producer, &block, self.chain.state()?);
-        let (head, base_fee) = (executed.head, view.next_base_fee);
+        let (head, base_fee, blob_fee) = (executed.head, view.next_base_fee, view.next_blob_fee);
         let Self { pool, shared, .. } = self;
         let (handle, is_dev) = (pool.handle(), shared.dev().is_some());
         shared.publish(
             view,
             |state| changed_senders(&handle, state, &executed.changes, is_dev),
-            |changed| pool.applied(head, base_fee, changed),
+            |changed| {
+                pool.set_blob_fee(blob_fee);
+                pool.applied(head, base_fee, changed);
+            },
         )?;
         Ok(())
     }
@@ -386,5 +392,11 @@ fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result
 fn view<S>(producer: &Producer, head: &Arc<StoredBlock>, state: LayeredState<S>) -> View<S> {
     let (_, env) = producer.next_environment(head, now());
     let least_base_fee = header::least_base_fee(&producer.rules, &head.header, env.basefee);
-    View { head: Arc::clone(head), state, next_base_fee: env.basefee, least_base_fee }
+    View {
+        head: Arc::clone(head),
+        state,
+        next_base_fee: env.basefee,
+        next_blob_fee: blob_price(&env),
+        least_base_fee,
+    }
 }

@@ -8,6 +8,7 @@ use crate::{
     filters::Filters,
     header::Producer,
     history::History,
+    kzg,
     limits::NodeConfig,
     past::Past,
     pool_file::{self, Kept, PoolFile},
@@ -16,18 +17,19 @@ use crate::{
     upstream::Upstream,
     usage::Usage,
 };
+use alloy_consensus::Transaction as _;
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256};
 use braid_chain::{
     DurableHead, LayeredState, Snapshot, StoreError,
     pool::{
-        Admission, PoolError, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction,
-        recover_all,
+        Admission, NetworkTransaction, PoolError, PoolHandle, PoolTransaction, SenderAccount,
+        SignedTransaction, recover_all_network,
     },
 };
 use crossbeam_channel::Sender;
-use revm::DatabaseRef;
+use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use std::{
     collections::VecDeque,
     num::NonZeroUsize,
@@ -45,6 +47,8 @@ pub(crate) struct View<S> {
     pub(crate) head: Arc<StoredBlock>,
     pub(crate) state: LayeredState<S>,
     pub(crate) next_base_fee: u64,
+    /// Price of blob gas in the next block; 0 before Cancun.
+    pub(crate) next_blob_fee: u128,
     /// Lowest base fee that later blocks can have.
     pub(crate) least_base_fee: u64,
 }
@@ -300,6 +304,13 @@ impl<S: Snapshot> Shared<S> {
         self.count(self.admit(signed, now()))
     }
 
+    /// Like [`send`](Self::send), for a transaction that may have a sidecar.
+    pub(crate) fn send_network(&self, signed: NetworkTransaction) -> Result<B256, SendError> {
+        let transaction = PoolTransaction::recover_network(signed, &self.admission(now()));
+        let sent = transaction.map_err(SendError::from).and_then(|it| self.add(it));
+        self.count(sent)
+    }
+
     /// Like [`send`](Self::send), without a signature.
     pub(crate) fn send_as(
         &self,
@@ -333,19 +344,28 @@ impl<S: Snapshot> Shared<S> {
 
     fn add(&self, transaction: Arc<PoolTransaction>) -> Result<B256, SendError> {
         let sender = transaction.sender();
-        // Authorities are recovered only if the pool would admit the transaction.
+        // Authorities and proofs are looked at only if the pool would admit the transaction.
         self.hold().tell(sender, |pool, account, at| pool.check(&transaction, account, at))?;
+        self.check_blobs(&transaction)?;
         let transaction = transaction.with_authorities();
         let kept = self.pool_file.get().map(|file| (file, Arc::clone(&transaction)));
         let add = |pool: &PoolHandle, account, at| pool.add(transaction, account, at);
         let hash = self.hold().tell(sender, add)?;
         if let Some((file, transaction)) = kept {
-            file.append(transaction.signed(), || self.pending());
+            file.append(&transaction, || self.pending());
         }
         self.feed.admitted(hash);
         // If the channel is full, the node is going to check the pool anyway.
         let _ = self.wake.try_send(());
         Ok(hash)
+    }
+
+    /// Checks the sidecar of a blob transaction.
+    fn check_blobs(&self, transaction: &PoolTransaction) -> Result<(), PoolError> {
+        let Some(sidecar) = transaction.sidecar() else { return Ok(()) };
+        let (cfg, _) = self.producer.next_environment(&self.made().head, now());
+        let hashes = transaction.signed().blob_versioned_hashes().unwrap_or_default();
+        kzg::check(hashes, sidecar, cfg.spec.is_enabled_in(SpecId::OSAKA))
     }
 
     /// Keeps the pool in a file from now on, and adds the transactions that the file has, by the
@@ -370,7 +390,7 @@ impl<S: Snapshot> Shared<S> {
         }
         let (all, admission) = (kept.transactions.len(), self.admission(now));
         let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let recovered = recover_all(kept.transactions, &admission, threads);
+        let recovered = recover_all_network(kept.transactions, &admission, threads);
         let admitted = recovered.into_iter().flatten().filter(|it| self.add(it.clone()).is_ok());
         let admitted = admitted.inspect(|_| self.usage.admitted()).count();
         if all > 0 {
@@ -386,12 +406,13 @@ impl<S: Snapshot> Shared<S> {
     fn pending(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let held = self.hold();
-        // A killed process loses the blocks that clients do not see yet.
-        for view in &held.made.unseen {
-            view.head.transactions.iter().for_each(|it| it.inner().network_encode(&mut bytes));
-        }
+        // A killed process loses the blocks that clients do not see yet. Their transactions have no
+        // sidecars.
+        let blocks = held.made.unseen.iter().flat_map(|view| &view.head.transactions);
+        let plain = blocks.filter(|it| !it.is_eip4844());
+        plain.for_each(|it| it.inner().network_encode(&mut bytes));
         let waiting = held.pool.transactions();
-        waiting.iter().for_each(|(it, _)| it.signed().network_encode(&mut bytes));
+        waiting.iter().for_each(|(it, _)| it.encode_network(&mut bytes));
         bytes
     }
 
