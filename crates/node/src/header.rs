@@ -62,6 +62,15 @@ impl Producer {
         header
     }
 
+    /// Whether blob gas is cheaper after an empty block with this header. It may never be if the base
+    /// fee is fixed (EIP-7918).
+    pub(crate) fn do_blob_fees_fall(&self, header: &Header) -> bool {
+        let params = self.rules.blob_params(self.rules.spec(header), header.timestamp);
+        let excess = header.excess_blob_gas.unwrap_or_default();
+        let empty = Header { blob_gas_used: Some(0), ..header.clone() };
+        excess > 0 && excess_blob_gas(params, &empty) < excess
+    }
+
     /// Returns the block after `parent` that would be made `now`, without transactions.
     pub(crate) fn pending(&self, parent: &StoredBlock, now: u64) -> StoredBlock {
         let header = self.next(parent, now);

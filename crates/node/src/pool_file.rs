@@ -230,7 +230,7 @@ mod tests {
         let node = keeping(&store, &path);
         let left = [payment(1, 1, PRICE), payment(3, 5, PRICE)];
         let mut found = waiting(&node);
-        found.sort_unstable_by_key(|it| alloy_consensus::Transaction::nonce(it));
+        found.sort_unstable_by_key(alloy_consensus::Transaction::nonce);
         assert_eq!(found, left);
         assert_eq!(node.shared().usage().read().admitted, 2);
         // What a block has is not in the file any more.

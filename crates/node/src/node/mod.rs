@@ -257,7 +257,8 @@ impl<S: StateStore> Node<S> {
     /// and open the store again.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
         let pool = self.pool.handle();
-        let waits = || pool.waits_for_base_fee(self.shared.made().least_base_fee);
+        let view = self.shared.made();
+        let waits = || view.do_fees_fall && pool.waits_for_base_fee(view.least_base_fee);
         if pool.status().ready == 0 && !waits() {
             return Ok(None);
         }
@@ -283,6 +284,8 @@ impl<S: StateStore> Node<S> {
         // Impersonated contracts send transactions.
         template.cfg.disable_eip3607 = self.shared.dev().is_some();
         let has_requests = template.cfg.spec.is_enabled_in(SpecId::PRAGUE);
+        // Since the last block, a fork with other prices may have begun.
+        self.pool.set_blob_fee(blob_price(&template.env));
         let (handed_out, mut stored) = (RefCell::default(), None);
         let mut source = Recorded { fill: self.pool.fill(), handed_out: &handed_out };
         let built = self.chain.build_with_root(template, &mut source, |built, root| {
@@ -390,7 +393,8 @@ fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result
 
 /// Makes the view of the chain after `head`.
 fn view<S>(producer: &Producer, head: &Arc<StoredBlock>, state: LayeredState<S>) -> View<S> {
-    let (_, env) = producer.next_environment(head, now());
+    let header = producer.next(head, now());
+    let (_, env) = producer.rules.environment(&header);
     let least_base_fee = header::least_base_fee(&producer.rules, &head.header, env.basefee);
     View {
         head: Arc::clone(head),
@@ -398,5 +402,6 @@ fn view<S>(producer: &Producer, head: &Arc<StoredBlock>, state: LayeredState<S>)
         next_base_fee: env.basefee,
         next_blob_fee: blob_price(&env),
         least_base_fee,
+        do_fees_fall: env.basefee > least_base_fee || producer.do_blob_fees_fall(&header),
     }
 }

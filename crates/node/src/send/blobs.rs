@@ -13,7 +13,7 @@ use alloy_eips::{
 use alloy_genesis::Genesis;
 use alloy_primitives::hex;
 use braid_chain::{
-    Chain, ChainConfig, MemoryStore, Rules, StateRoots,
+    Chain, ChainConfig, FIXED_BASE_FEE, MemoryStore, Rules, StateRoots,
     pool::{NetworkTransaction, SignedTransaction},
     rlp::decode_block,
 };
@@ -288,4 +288,26 @@ fn sidecars_are_kept_over_a_restart() {
     assert_eq!(waiting[0].0.sidecar().map(|it| &**it), Some(&kept));
     let made = again.step(0).expect("works").expect("made");
     assert_eq!(made.built.output.blob_gas_used, DATA_GAS_PER_BLOB);
+}
+
+/// By EIP-7918, the price of blob gas never falls there: empty blocks would be of no use.
+#[test]
+fn no_empty_blocks_are_made_if_the_price_of_blobs_cannot_fall() {
+    let begun = begun_with(|genesis| {
+        osaka(genesis);
+        genesis.excess_blob_gas = Some(10_000_000);
+        genesis.base_fee_per_gas = Some(1_000_000_000);
+        genesis.config.extra_fields.insert(FIXED_BASE_FEE.to_owned(), json!(true));
+    });
+    let mut node = node(&begun, NodeConfig::default());
+    let sidecar = sidecar(&[blob(6)], false);
+    let client = client(&node);
+    let cheap = signed(0, 0, (PRICE, 1, 1), &sidecar);
+    client.result("eth_sendRawTransaction", raw(&cheap));
+    assert!(node.step(0).expect("works").is_none());
+    client.result("eth_sendRawTransaction", raw(&signed(1, 0, (PRICE, 1, 100), &sidecar)));
+    let made = node.step(0).expect("works").expect("made");
+    assert_eq!(made.built.output.receipts.len(), 1);
+    // It still waits.
+    assert_eq!(node.shared().usage().read().pool.transactions, 1);
 }

@@ -51,6 +51,8 @@ pub(crate) struct View<S> {
     pub(crate) next_blob_fee: u128,
     /// Lowest base fee that later blocks can have.
     pub(crate) least_base_fee: u64,
+    /// Whether an empty block lowers the base fee, or the price of blob gas.
+    pub(crate) do_fees_fall: bool,
 }
 
 /// State that a [`Node`](crate::Node) shares with a [`Server`](crate::Server), which may run on
