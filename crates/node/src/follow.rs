@@ -610,12 +610,14 @@ mod tests {
             let running = scope.spawn(move || follower.run(pause, &stopped, &mut (), report));
             until(|| shared.view().head.number() == 3);
             set(&asked, Some(&other));
+            until(|| running.is_finished());
             let error = running.join().expect("no panic").expect_err("it cannot go on");
             let text = error.to_string();
             assert!(text.contains("--undo-blocks"), "{text}");
             assert_eq!(shared.view().head.hash, first.chain().head().hash);
+            // Here, so that the thread ends if an assertion fails.
+            drop(stop);
         });
-        drop(stop);
     }
 
     #[test]
