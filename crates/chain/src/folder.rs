@@ -11,6 +11,8 @@ use thiserror::Error;
 const LOCK: &str = "lock";
 /// Name of the subfolder with the store.
 const STATE: &str = "state";
+/// Name of the file for the transactions that wait in a node's pool.
+const POOL: &str = "pool.rlp";
 
 /// A chain's folder, which this process uses until the value is dropped. The system releases it
 /// when the process ends, however it ends.
@@ -156,6 +158,12 @@ impl ChainFolder {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join(STATE)
+    }
+
+    /// Returns the path of the file in which a node keeps its pool over a restart.
+    #[must_use]
+    pub fn pool(&self) -> PathBuf {
+        self.path.join(POOL)
     }
 }
 

@@ -23,13 +23,10 @@ use std::{
 };
 
 /// Cases that fail, each with its reason.
-const DIFFERENT: &[(&str, &str)] = &[
-    ("eth_sendRawTransaction/send-blob-tx", "the pool keeps no sidecars of blob transactions"),
-    (
-        "testing_buildBlockV1/build-block-invalid-transaction",
-        "the specification disables methods for tests by default, and this one is not implemented",
-    ),
-];
+const DIFFERENT: &[(&str, &str)] = &[(
+    "testing_buildBlockV1/build-block-invalid-transaction",
+    "the specification disables methods for tests by default, and this one is not implemented",
+)];
 
 /// A case: its requests with the responses that are expected.
 struct Case {

@@ -2,7 +2,7 @@
 //! response. Numbers that are not unsigned 64-bit integers are passed to it as strings, and put back
 //! into the response, as are strings that look like these; calls with other ids are refused.
 
-use crate::server::Calls;
+use crate::{request_log::STANDIN, server::Calls};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -14,9 +14,6 @@ use std::error::Error;
 use tower::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Beginning of the string that stands for an id.
-const STANDIN: &str = "braid-id-2c1b5f0a-";
 
 /// Replaces a refused call: jsonrpsee answers it with -32600 and the id null.
 const REFUSED: &str = r#"{"id":null}"#;

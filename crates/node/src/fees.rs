@@ -105,7 +105,7 @@ fn rows<S: Snapshot>(
 }
 
 /// Returns the price of blob gas; 0 before Cancun.
-fn blob_price(env: &BlockEnv) -> u128 {
+pub(crate) fn blob_price(env: &BlockEnv) -> u128 {
     env.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice)
 }
 

@@ -1,6 +1,7 @@
 //! Fetches the blocks of another node, ahead of their execution.
 
 use crate::upstream::{Upstream, UpstreamError};
+use alloy_primitives::B256;
 use braid_chain::{
     ChainBlock, Head, Rules,
     rlp::{RlpError, decode_block},
@@ -22,6 +23,10 @@ const AHEAD: usize = 4;
 /// Number of blocks after which the followed node is asked for its last block again.
 const HEAD_EVERY: u64 = 64;
 
+/// Maximum time until the next attempt if the followed node does not answer, unless the pause
+/// between two questions is longer.
+const MOST_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Reason why a node cannot be followed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -41,8 +46,8 @@ pub enum FollowError {
     },
     /// The nodes have different blocks of one number.
     #[error(
-        "block {} of {origin} has the hash {}, this chain's has {}: the chains have different genesis files, or one \
-         of them was unwound (`braid-node unwind`)",
+        "block {} of {origin} has the hash {}, this chain's has {}: the chains have different genesis files, or part \
+         before the blocks that can be unwound (`--undo-blocks`)",
         .theirs.number, .theirs.hash, .ours.hash
     )]
     Block {
@@ -110,6 +115,8 @@ struct Fetcher {
     report: fn(String),
     /// The last error that was reported, if it persists.
     error: Option<String>,
+    /// Number of attempts that have failed since the node answered.
+    failures: u32,
 }
 
 impl Fetched {
@@ -136,6 +143,7 @@ impl Fetched {
             pause,
             report,
             error: None,
+            failures: 0,
         };
         let thread = Builder::new().name("braid-follow".to_owned());
         let thread = thread.spawn(move || fetcher.run(&send, &stopped));
@@ -155,6 +163,8 @@ impl Fetcher {
             if step.is_ok() && self.error.take().is_some() {
                 (self.report)(format!("{} answers again", self.upstream.origin()));
             }
+            self.failures = if step.is_ok() { 0 } else { self.failures.saturating_add(1) };
+            self.upstream.set_answering(step.is_ok());
             match step {
                 Ok(Some(block)) => {
                     if send.send(Ok(block)).is_err() {
@@ -179,7 +189,7 @@ impl Fetcher {
             }
             select! {
                 recv(stopped) -> _ => return,
-                recv(after(self.pause)) -> _ => {}
+                recv(after(patience(self.pause, self.failures))) -> _ => {}
             }
         }
     }
@@ -198,6 +208,8 @@ impl Fetcher {
                 return Err(self.lacks(format!("it has no block after {head}")));
             }
             if head < next {
+                // Another block of the same number has perhaps replaced the last one.
+                self.compare_head()?;
                 return Ok(None);
             }
         }
@@ -223,6 +235,11 @@ impl Fetcher {
         if theirs != ours {
             return Err(FollowError::ChainId { origin: origin(), theirs, ours });
         }
+        self.compare_head()
+    }
+
+    fn compare_head(&self) -> Result<(), FollowError> {
+        let origin = || self.upstream.origin().to_owned();
         let ours = self.head;
         let Some(hash) = self.asked(|upstream| upstream.hash(ours.number))? else {
             let number = ours.number;
@@ -244,28 +261,79 @@ impl Fetcher {
         &self,
         ask: impl FnOnce(&Upstream) -> Result<T, UpstreamError>,
     ) -> Result<T, FollowError> {
-        ask(&self.upstream).map_err(|error| FollowError::Answer {
-            origin: self.upstream.origin().to_owned(),
-            why: error.to_string(),
-            may_pass: error.may_pass(),
-        })
+        asked(&self.upstream, ask)
     }
+}
+
+fn asked<T>(
+    upstream: &Upstream,
+    ask: impl FnOnce(&Upstream) -> Result<T, UpstreamError>,
+) -> Result<T, FollowError> {
+    ask(upstream).map_err(|error| FollowError::Answer {
+        origin: upstream.origin().to_owned(),
+        why: error.to_string(),
+        may_pass: error.may_pass(),
+    })
+}
+
+/// Returns the time until the next attempt after a number of failures: twice as long after each.
+fn patience(pause: Duration, failures: u32) -> Duration {
+    let doubled = pause.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    doubled.min(MOST_PATIENCE.max(pause))
+}
+
+/// Returns the number of the last block from `first` on that the followed node has, too, if the
+/// block `head` is not one. `ours` returns the hash of an own block, if it is known. The chains have
+/// the same blocks up to some number, and none after it.
+pub(crate) fn last_common(
+    upstream: &Upstream,
+    (first, head): (u64, u64),
+    ours: impl Fn(u64) -> Option<B256>,
+) -> Result<Option<u64>, FollowError> {
+    let is_same = |number| match ours(number) {
+        Some(ours) => Ok(asked(upstream, |it| it.hash(number))? == Some(ours)),
+        None => Ok(false),
+    };
+    // Most often only the last blocks differ.
+    let (mut same, mut other, mut step) = (head, head, 1);
+    loop {
+        if same <= first {
+            return Ok(None);
+        }
+        same = same.saturating_sub(step).max(first);
+        if is_same(same)? {
+            break;
+        }
+        (other, step) = (same, step.saturating_mul(2));
+    }
+    while other.saturating_sub(same) > 1 {
+        let middle = same.midpoint(other);
+        match is_same(middle)? {
+            true => same = middle,
+            false => other = middle,
+        }
+    }
+    Ok(Some(same))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Follower, Node, NodeConfig};
+    use crate::{
+        Follower, Limits, Node, NodeConfig,
+        testing::{self, Client, begun_as, payment},
+    };
     use alloy_consensus::{Block, BlockBody, Header};
-    use alloy_primitives::{B256, U256, hex};
+    use alloy_primitives::{U256, hex};
     use braid_blocks::{block_file::BlockFile, errors::Made, workload::demo_chain};
-    use braid_chain::{MemoryStore, StateRoots, create, genesis};
+    use braid_chain::{Keep, MemoryStore, StateRoots, create, genesis};
     use serde_json::{Value, json};
     use std::{
         io::{Read, Write},
         net::TcpListener,
         sync::Mutex,
         thread,
+        time::Instant,
     };
 
     /// Reports of the fetching threads, by host.
@@ -355,7 +423,7 @@ mod tests {
             ("eth_chainId", Ok(json!("0x5")), "chain id 5"),
             ("eth_getBlockByNumber", Ok(wrong), "0x0707"),
             // The second block does not follow the genesis.
-            ("debug_getRawBlock", Ok(json!(rlp[1])), "one of them was unwound"),
+            ("debug_getRawBlock", Ok(json!(rlp[1])), "--undo-blocks"),
             ("debug_getRawBlock", Ok(json!("0xc180")), "block 1"),
             ("debug_getRawBlock", Ok(json!(7)), "cannot be read"),
             ("debug_getRawBlock", Err((-32_601, "no such method")), "no such method"),
@@ -423,5 +491,159 @@ mod tests {
         let ran = follower.run(pause, &crossbeam_channel::never(), &mut (), report);
         let error = ran.expect_err("the root is wrong").to_string();
         assert!(error.contains("block 1") && error.contains("0x0707"), "{error}");
+    }
+
+    /// The node that a follower asks; `None` while it is gone.
+    type Asked = Arc<Mutex<Option<Client>>>;
+
+    /// Starts a server that passes requests on to `asked`.
+    fn serving(asked: &Asked) -> Upstream {
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", server.local_addr().expect("bound"));
+        let asked = Arc::clone(asked);
+        thread::spawn(move || {
+            for stream in server.incoming() {
+                let (mut stream, mut request) = (stream.expect("connects"), String::new());
+                while !request.ends_with('}') {
+                    let mut bytes = [0; 4_096];
+                    let length = stream.read(&mut bytes).expect("a request");
+                    request += &String::from_utf8_lossy(&bytes[..length]);
+                }
+                let body = request.split_once("\r\n\r\n").expect("a body").1;
+                let asked = asked.lock().expect("no panic holds it");
+                let Some(client) = &*asked else { continue };
+                let (_, body) = client.exchange(body.into()).expect("UTF-8");
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length";
+                let _ = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        Upstream::new(&url).expect("a URL")
+    }
+
+    fn start() -> MemoryStore {
+        // Without the contracts for requests, Prague's blocks cannot be imported.
+        begun_as(StateRoots::Computed, |genesis| genesis.config.prague_time = None)
+    }
+
+    /// Makes a node with a block for each of these senders.
+    fn producer(senders: &[u8]) -> Node<MemoryStore> {
+        let mut node = testing::node(&start(), NodeConfig::default());
+        for (at, sender) in senders.iter().enumerate() {
+            let nonce = senders[..at].iter().filter(|it| *it == sender).count() as u64;
+            node.shared().send(payment(*sender, nonce, 10_000_000_000)).expect("admitted");
+            node.step(10 + at as u64).expect("works").expect("made");
+        }
+        node.chain().flush().expect("durable");
+        node.shared().show();
+        node
+    }
+
+    fn set(asked: &Asked, node: Option<&Node<MemoryStore>>) {
+        let client = node.map(|node| Client::new(&node.shared(), Limits::default()));
+        *asked.lock().expect("no panic holds it") = client;
+    }
+
+    fn until(is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it never happens");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn blocks_that_the_followed_node_replaces_are_unwound() {
+        let asked = Asked::default();
+        let upstream = serving(&asked);
+        let node = testing::node(&start(), NodeConfig::default());
+        let shared = node.shared();
+        let mut follower = Follower::new(node, upstream);
+        let first = producer(&[0, 1, 2]);
+        set(&asked, Some(&first));
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        thread::scope(|scope| {
+            let pause = Duration::from_millis(2);
+            let running = scope.spawn(move || follower.run(pause, &stopped, &mut (), report));
+            let has = |node: &Node<MemoryStore>| {
+                until(|| shared.view().head.hash == node.chain().head().hash);
+                let hash = shared.block(1).expect("reads").map(|block| block.hash);
+                assert_eq!(hash, node.shared().block(1).expect("reads").map(|block| block.hash));
+            };
+            let counts = || shared.usage().read().follow.expect("it follows");
+            has(&first);
+            until(|| counts().is_answering);
+            assert_eq!((counts().behind, counts().unwound), (0, 0));
+            // As many blocks, of which the last two differ.
+            let other = producer(&[0, 3, 4]);
+            set(&asked, Some(&other));
+            has(&other);
+            assert_eq!(counts().unwound, 2);
+            // While the node is gone, what is there is served.
+            set(&asked, None);
+            until(|| !counts().is_answering);
+            assert_eq!(shared.view().head.hash, other.chain().head().hash);
+            // More blocks, all of which differ.
+            let longer = producer(&[5, 5, 5, 5, 5, 5]);
+            set(&asked, Some(&longer));
+            has(&longer);
+            assert_eq!((counts().behind, counts().unwound), (0, 5));
+            assert!(counts().is_answering && shared.behind().is_none());
+            drop(stop);
+            let head = running.join().expect("no panic").expect("stopped");
+            assert_eq!(head, longer.chain().head());
+        });
+    }
+
+    #[test]
+    fn more_blocks_than_can_be_unwound_end_the_follower() {
+        let asked = Asked::default();
+        let upstream = serving(&asked);
+        let mut config = NodeConfig::default();
+        config.chain.keep = Keep::blocks(1);
+        let mut follower = Follower::new(testing::node(&start(), config), upstream);
+        let (first, other) = (producer(&[0, 1, 2]), producer(&[0, 3, 4, 5]));
+        set(&asked, Some(&first));
+        let (stop, stopped) = crossbeam_channel::bounded::<Infallible>(0);
+        let shared = follower.node().shared();
+        thread::scope(|scope| {
+            let pause = Duration::from_millis(2);
+            let running = scope.spawn(move || follower.run(pause, &stopped, &mut (), report));
+            until(|| shared.view().head.number() == 3);
+            set(&asked, Some(&other));
+            until(|| running.is_finished());
+            let error = running.join().expect("no panic").expect_err("it cannot go on");
+            let text = error.to_string();
+            assert!(text.contains("--undo-blocks"), "{text}");
+            assert_eq!(shared.view().head.hash, first.chain().head().hash);
+            // Here, so that the thread ends if an assertion fails.
+            drop(stop);
+        });
+    }
+
+    #[test]
+    fn the_last_common_block_is_found_at_any_depth() {
+        let other = producer(&[0; 20]);
+        let asked = Asked::default();
+        let upstream = serving(&asked);
+        set(&asked, Some(&other));
+        let hash = |number| other.shared().block(number).expect("reads").map(|block| block.hash);
+        for common in 0..20 {
+            let ours = |number| if number > common { Some(B256::ZERO) } else { hash(number) };
+            let found = last_common(&upstream, (0, 20), ours).expect("answers");
+            assert_eq!(found, Some(common));
+        }
+        let found = last_common(&upstream, (0, 20), |_| Some(B256::ZERO)).expect("answers");
+        assert_eq!(found, None);
+        set(&asked, None);
+        let error = last_common(&upstream, (0, 20), hash).expect_err("it is gone");
+        assert!(error.may_pass(false), "{error}");
+    }
+
+    #[test]
+    fn attempts_are_ever_further_apart() {
+        let pause = Duration::from_millis(500);
+        let waits = [0, 1, 2, 3, 40].map(|failures| patience(pause, failures).as_millis());
+        assert_eq!(waits, [500, 500, 1_000, 2_000, 30_000]);
+        assert_eq!(patience(Duration::from_secs(60), 9), Duration::from_secs(60));
     }
 }

@@ -62,6 +62,15 @@ impl Producer {
         header
     }
 
+    /// Whether blob gas is cheaper after an empty block with this header. It may never be if the base
+    /// fee is fixed (EIP-7918).
+    pub(crate) fn do_blob_fees_fall(&self, header: &Header) -> bool {
+        let params = self.rules.blob_params(self.rules.spec(header), header.timestamp);
+        let excess = header.excess_blob_gas.unwrap_or_default();
+        let empty = Header { blob_gas_used: Some(0), ..header.clone() };
+        excess > 0 && excess_blob_gas(params, &empty) < excess
+    }
+
     /// Returns the block after `parent` that would be made `now`, without transactions.
     pub(crate) fn pending(&self, parent: &StoredBlock, now: u64) -> StoredBlock {
         let header = self.next(parent, now);
@@ -144,6 +153,7 @@ pub(crate) fn seal(
     let receipts: Vec<_> = output.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
     header.state_root = state_root.unwrap_or_default();
     header.gas_used = output.gas_used;
+    header.blob_gas_used = header.blob_gas_used.map(|_| output.blob_gas_used);
     header.receipts_root = calculate_receipt_root(&receipts);
     header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |all, one| all | one.logs_bloom);
     header.transactions_root = calculate_transaction_root(&transactions);

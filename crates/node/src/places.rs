@@ -4,12 +4,14 @@ use crate::{
     clients::{Client, Taken},
     error::RpcError,
     limits::Limits,
+    request_log::Logged,
     usage::Usage,
 };
 use jsonrpsee::server::middleware::rpc::{
     Batch, BatchEntry, BatchEntryErr, MethodResponse, Notification, Request, RpcServiceT,
 };
 use jsonrpsee::{
+    core::server::BatchResponseBuilder,
     server::Methods,
     types::{ErrorObjectOwned, Id, error::METHOD_NOT_FOUND_CODE},
 };
@@ -26,6 +28,8 @@ pub(crate) struct Places {
     wait: Duration,
     work: Duration,
     methods: Methods,
+    /// Maximum size of a response, in bytes.
+    response_bytes: usize,
 }
 
 /// The place of one request. Each call of the request has a clone, so the place is free again only
@@ -42,7 +46,8 @@ impl Places {
     /// Reserves a quarter of a request's time for waiting, and half of it for work; the rest is for
     /// reading its body.
     pub(crate) fn new(limits: &Limits, methods: Methods) -> Self {
-        Self { wait: limits.time / 4, work: limits.time / 2, methods }
+        let response_bytes = usize::try_from(limits.response_bytes).unwrap_or(usize::MAX);
+        Self { wait: limits.time / 4, work: limits.time / 2, methods, response_bytes }
     }
 
     /// Returns the error for a call of `method` if there is no such method. Clients look for geth's
@@ -137,20 +142,24 @@ where
             if let Some(usage) = &usage {
                 usage.call(request.method_name());
             }
-            if let Some(error) = places.unknown(request.method_name()) {
-                return MethodResponse::error(request.id, error);
-            }
-            let Some(client) = request.extensions().get::<Client>().cloned() else {
-                // A method without a place returns an error.
-                return inner.call(request).await;
-            };
-            match places.take(&client).await {
-                Ok(place) => {
-                    request.extensions_mut().insert(place);
-                    done(inner.call(request).await)
+            let (method, id) = (request.method_name(), &request.id);
+            let logged = Logged::begin(method, Some(id), request.extensions());
+            let answer = if let Some(error) = places.unknown(request.method_name()) {
+                MethodResponse::error(request.id, error)
+            } else if let Some(client) = request.extensions().get::<Client>().cloned() {
+                match places.take(&client).await {
+                    Ok(place) => {
+                        request.extensions_mut().insert(place);
+                        done(inner.call(request).await)
+                    }
+                    Err(error) => busy(usage.as_ref(), request.id, error),
                 }
-                Err(error) => busy(usage.as_ref(), request.id, error),
-            }
+            } else {
+                // A method without a place returns an error.
+                inner.call(request).await
+            };
+            end(logged, &answer);
+            answer
         }
     }
 
@@ -164,6 +173,10 @@ where
                     usage.call(request.method_name());
                 }
                 if let Some(error) = places.unknown(request.method_name()) {
+                    let (method, id) = (request.method_name(), &request.id);
+                    if let Some(logged) = Logged::begin(method, Some(id), request.extensions()) {
+                        logged.answered(Some(error.code()));
+                    }
                     *entry = Err(BatchEntryErr::new(request.id.clone(), error));
                 }
             }
@@ -176,9 +189,13 @@ where
                     for entry in batch.iter_mut().flatten() {
                         entry.extensions_mut().insert(place.clone());
                     }
-                    done(inner.batch(batch).await)
+                    done(each(&inner, places.response_bytes, batch).await)
                 }
-                Err(error) => busy(usage.as_ref(), Id::Null, error),
+                Err(error) => {
+                    let answer = busy(usage.as_ref(), Id::Null, error);
+                    batch.iter().flatten().for_each(|entry| end(begin(entry), &answer));
+                    answer
+                }
             }
         }
     }
@@ -187,7 +204,63 @@ where
         &self,
         notification: Notification<'a>,
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
-        self.inner.notification(notification)
+        let logged = Logged::begin(&notification.method, None, &notification.extensions);
+        let answered = self.inner.notification(notification);
+        async move {
+            let answer = answered.await;
+            end(logged, &answer);
+            answer
+        }
+    }
+}
+
+/// Begins to log an entry of a batch.
+fn begin(entry: &BatchEntry<'_>) -> Option<Logged> {
+    let id = match entry {
+        BatchEntry::Call(request) => Some(&request.id),
+        BatchEntry::Notification(_) => None,
+    };
+    Logged::begin(entry.method_name(), id, entry.extensions())
+}
+
+/// Logs that a call has this response.
+fn end(logged: Option<Logged>, answer: &MethodResponse) {
+    if let Some(logged) = logged {
+        logged.answered(answer.as_error_code());
+    }
+}
+
+/// Answers the entries of a batch one after the other with at most `limit` bytes, as jsonrpsee
+/// does, and logs each.
+async fn each<S>(inner: &S, limit: usize, batch: Batch<'_>) -> MethodResponse
+where
+    S: RpcServiceT<MethodResponse = MethodResponse, NotificationResponse = MethodResponse> + Sync,
+{
+    let mut answers = BatchResponseBuilder::new_with_limit(limit);
+    let mut has_notifications = false;
+    for entry in batch {
+        let logged = entry.as_ref().ok().and_then(begin);
+        let answer = match entry {
+            Ok(BatchEntry::Call(request)) => inner.call(request).await,
+            Ok(BatchEntry::Notification(notification)) => {
+                has_notifications = true;
+                end(logged, &inner.notification(notification).await);
+                continue;
+            }
+            Err(refused) => {
+                let (error, id) = refused.into_parts();
+                MethodResponse::error(id, error)
+            }
+        };
+        end(logged, &answer);
+        if let Err(too_large) = answers.append(answer) {
+            return too_large;
+        }
+    }
+    match answers.is_empty() && has_notifications {
+        true => MethodResponse::notification(),
+        // A batch without entries is an error.
+        false => MethodResponse::from_batch(answers.finish()),
     }
 }
 

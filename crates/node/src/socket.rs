@@ -3,6 +3,7 @@
 use crate::{
     clients::{Client, Taken},
     http as before,
+    request_log::Connection,
     server::{Serving, dispatch},
     subscriptions::Subscriptions,
 };
@@ -47,11 +48,13 @@ pub(crate) fn open<S: Snapshot>(
     let Some(place) = client.socket() else {
         return before::text(StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets\n");
     };
+    let connection = request.extensions().get().copied();
     let most = usize::try_from(serving.limits.request_bytes).unwrap_or(usize::MAX);
     let config = WebSocketConfig::default().max_message_size(Some(most)).max_frame_size(Some(most));
     match upgrade(&mut request, Some(config)) {
         Ok((response, socket)) => {
-            tokio::spawn(serve(Arc::clone(serving), client.clone(), socket, place));
+            let asking = (client.clone(), connection);
+            tokio::spawn(serve(Arc::clone(serving), asking, socket, place));
             response.map(HttpBody::new)
         }
         Err(error) => before::text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
@@ -62,16 +65,17 @@ pub(crate) fn open<S: Snapshot>(
 /// read its responses is not read either.
 async fn serve<S: Snapshot>(
     serving: Arc<Serving<S>>,
-    client: Client,
+    (client, connection): (Client, Option<Connection>),
     socket: HyperWebsocket,
     place: Taken,
 ) {
     let open = serving.shared.usage().connected();
     // Errors of a connection concern only its client.
     if let Ok(socket) = socket.await {
-        let subscriptions =
-            Subscriptions::new(Arc::clone(&serving.shared), serving.limits.subscriptions);
-        let mut session = Session { serving, client, socket, subscriptions, fault: None };
+        let limit = serving.limits.subscriptions;
+        let subscriptions = Subscriptions::new(Arc::clone(&serving.shared), limit, connection);
+        let mut session =
+            Session { serving, client, connection, socket, subscriptions, fault: None };
         let _ = session.run().await;
         let reason = session.fault.map(|code| CloseFrame { code, reason: "".into() });
         let _ = timeout(PING, session.socket.close(reason)).await;
@@ -82,6 +86,7 @@ async fn serve<S: Snapshot>(
 struct Session<S> {
     serving: Arc<Serving<S>>,
     client: Client,
+    connection: Option<Connection>,
     socket: Socket,
     subscriptions: Subscriptions<S>,
     /// Code to close the connection with, if the client's message ends it.
@@ -127,7 +132,10 @@ impl<S: Snapshot> Session<S> {
             return self.send(Message::text(answer)).await;
         }
         let request = Request::post("/").header(CONTENT_TYPE, "application/json");
-        let request = request.body(Full::new(message)).ok()?;
+        let mut request = request.body(Full::new(message)).ok()?;
+        if let Some(connection) = self.connection {
+            request.extensions_mut().insert(connection);
+        }
         let response = dispatch(&self.serving, &self.client, request).await;
         if response.status() == StatusCode::NO_CONTENT {
             return Some(());

@@ -74,10 +74,15 @@ impl StoredBlock {
         ommers: Vec<Header>,
         withdrawals: Option<Withdrawals>,
     ) -> Self {
+        let withdrawals = withdrawals.or_else(|| self.withdrawals.clone());
+        Self { ommers, withdrawals, ..self }.with_blob_price(rules)
+    }
+
+    /// Adds the price of blob gas, which receipts of blob transactions state.
+    pub(crate) fn with_blob_price(self, rules: &Rules) -> Self {
         let (_, env) = rules.environment(&self.header);
         let blob_gas_price = env.blob_excess_gas_and_price.map(|blob| blob.blob_gasprice);
-        let withdrawals = withdrawals.or_else(|| self.withdrawals.clone());
-        Self { ommers, withdrawals, blob_gas_price, ..self }
+        Self { blob_gas_price, ..self }
     }
 
     pub(crate) fn ommers(&self) -> &[Header] {

@@ -5,6 +5,7 @@ use crate::{
     feed::{BlockCursor, Missed, TransactionCursor},
     filters::Ids,
     logs::of_block,
+    request_log::{Connection, Logged, kind_of_raw},
     shared::Shared,
     stored::RpcTransaction,
 };
@@ -60,13 +61,19 @@ pub(crate) struct Subscriptions<S> {
     open: BTreeMap<u64, Kind>,
     /// Messages of the last step that are not sent yet.
     messages: VecDeque<String>,
+    /// The WebSocket's connection, for the log.
+    connection: Option<Connection>,
 }
 
 impl<S: Snapshot> Subscriptions<S> {
     /// Creates an empty set of at most `limit` subscriptions.
-    pub(crate) fn new(shared: Arc<Shared<S>>, limit: usize) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared<S>>,
+        limit: usize,
+        connection: Option<Connection>,
+    ) -> Self {
         let (ids, open, messages) = (Ids::default(), BTreeMap::new(), VecDeque::new());
-        Self { shared, limit, ids, open, messages }
+        Self { shared, limit, ids, open, messages, connection }
     }
 
     /// Answers a message that is a call of one of [`METHODS`]; `None` for others.
@@ -76,17 +83,20 @@ impl<S: Snapshot> Subscriptions<S> {
             return None;
         }
         self.shared.usage().call(&call.method);
+        let kind = kind_of_raw(call.id.map(RawValue::get));
+        let logged = Logged::begin_on(&call.method, kind, self.connection);
         let result = match call.method.as_str() {
             "eth_subscribe" => self.subscribe(call.params).map(|id| json!(id)),
             _ => self.unsubscribe(&call.params).map(Value::from),
         };
         let id = call.id.map_or("null", RawValue::get);
+        let result = result.map_err(ErrorObjectOwned::from);
+        if let Some(logged) = logged {
+            logged.answered(result.as_ref().err().map(ErrorObjectOwned::code));
+        }
         let answer = match result {
             Ok(result) => format!(r#""result":{result}"#),
-            Err(error) => {
-                let error = ErrorObjectOwned::from(error);
-                format!(r#""error":{}"#, json!(error))
-            }
+            Err(error) => format!(r#""error":{}"#, json!(error)),
         };
         Some(format!(r#"{{"jsonrpc":"2.0","id":{id},{answer}}}"#))
     }
@@ -253,7 +263,7 @@ mod tests {
     fn subscriptions_tell_everything_once_and_in_order() {
         let mut node = node(&begun(), NodeConfig::default());
         let shared = node.shared();
-        let mut subscriptions = Subscriptions::new(Arc::clone(&shared), 10);
+        let mut subscriptions = Subscriptions::new(Arc::clone(&shared), 10, None);
         make(&mut node, 0);
         let mut open =
             |params: Value| ask(&mut subscriptions, "eth_subscribe", params)["result"].take();
@@ -287,7 +297,7 @@ mod tests {
     #[test]
     fn wrong_subscriptions_are_refused_and_their_number_is_bounded() {
         let node = node(&begun(), NodeConfig::default());
-        let mut subscriptions = Subscriptions::new(node.shared(), 1);
+        let mut subscriptions = Subscriptions::new(node.shared(), 1, None);
         for params in
             [json!([]), json!(["newMoons"]), json!(["logs", {"address": "x"}]), json!([7])]
         {
@@ -310,7 +320,7 @@ mod tests {
     fn a_client_that_has_missed_blocks_is_told() {
         let config = NodeConfig { history_blocks: 2, ..NodeConfig::default() };
         let mut node = node(&begun(), config);
-        let mut subscriptions = Subscriptions::new(node.shared(), 1);
+        let mut subscriptions = Subscriptions::new(node.shared(), 1, None);
         ask(&mut subscriptions, "eth_subscribe", json!(["newHeads"]));
         (0..3).for_each(|nonce| make(&mut node, nonce));
         assert_eq!(subscriptions.next(), Err(Missed));

@@ -234,7 +234,9 @@ impl Client {
     pub(crate) fn error(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.runtime.block_on(self.call(method, params.clone()));
         let error = &answer["error"];
-        let code = error["code"].as_i64().unwrap_or_else(|| panic!("{method} {params}: {answer}"));
+        let sent = || params.to_string().chars().take(500).collect::<String>();
+        let code =
+            error["code"].as_i64().unwrap_or_else(|| panic!("{method} {}: {answer}", sent()));
         (code, error["message"].as_str().expect("text").to_owned())
     }
 }

@@ -5,7 +5,7 @@ use braid_terminal::{Http, Transport, TransportError};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 use thiserror::Error;
@@ -91,6 +91,24 @@ pub struct Upstream {
     forwarding: Http,
     /// Number of the last block that the node is known to have.
     head: AtomicU64,
+    /// Number of the last block that was copied.
+    copied: AtomicU64,
+    /// Number of blocks that were unwound because the node has others.
+    unwound: AtomicU64,
+    /// Whether the node answered the last question.
+    is_answering: AtomicBool,
+}
+
+/// How far a follower has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FollowCounts {
+    /// Number of blocks that the followed node is known to have, and this one has not.
+    pub behind: u64,
+    /// Number of blocks that were unwound because the followed node has others.
+    pub unwound: u64,
+    /// Whether the followed node answered the last question.
+    pub is_answering: bool,
 }
 
 #[derive(Deserialize)]
@@ -116,7 +134,8 @@ impl Upstream {
         let client =
             |patience| Http::new(url, patience).map_err(|error| UrlError(error.to_string()));
         let (http, forwarding) = (client(PATIENCE)?, client(FORWARDING)?);
-        Ok(Self { http, forwarding, head: AtomicU64::new(0) })
+        let (head, copied, unwound) = Default::default();
+        Ok(Self { http, forwarding, head, copied, unwound, is_answering: AtomicBool::new(false) })
     }
 
     /// Returns scheme and host of the URL, without anything that may be secret.
@@ -129,6 +148,29 @@ impl Upstream {
     /// answer.
     pub(crate) fn known_head(&self) -> u64 {
         self.head.load(Ordering::Relaxed)
+    }
+
+    /// Returns how far the follower has come.
+    pub(crate) fn counts(&self) -> FollowCounts {
+        FollowCounts {
+            behind: self.known_head().saturating_sub(self.copied.load(Ordering::Relaxed)),
+            unwound: self.unwound.load(Ordering::Relaxed),
+            is_answering: self.is_answering.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Records the number of the last block that was copied.
+    pub(crate) fn set_copied(&self, number: u64) {
+        self.copied.store(number, Ordering::Relaxed);
+    }
+
+    /// Records that blocks were unwound.
+    pub(crate) fn add_unwound(&self, blocks: u64) {
+        self.unwound.fetch_add(blocks, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_answering(&self, is_answering: bool) {
+        self.is_answering.store(is_answering, Ordering::Relaxed);
     }
 
     /// Asks for the number of the last block.

@@ -1,9 +1,10 @@
 //! Counters of client requests.
 
+use crate::upstream::{FollowCounts, Upstream};
 use braid_chain::pool::{PoolError, PoolHandle, PoolStatus};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 /// Name under which calls of unknown methods are counted.
@@ -14,6 +15,7 @@ const UNKNOWN: &str = "unknown";
 #[derive(Clone, Debug)]
 pub struct Usage {
     pool: PoolHandle,
+    followed: Arc<OnceLock<Arc<Upstream>>>,
     counts: Arc<Mutex<UsageCounts>>,
 }
 
@@ -38,6 +40,8 @@ pub struct UsageCounts {
     pub connections: u64,
     /// Number of connections that were refused because there were too many.
     pub refused_connections: u64,
+    /// How far the node has come if it follows another one.
+    pub follow: Option<FollowCounts>,
 }
 
 impl Usage {
@@ -45,18 +49,24 @@ impl Usage {
         let refused = PoolError::REASONS.iter().map(|reason| (*reason, 0)).collect();
         let (calls, answers) = ([(UNKNOWN, 0)].into(), [(200, 0), (503, 0)].into());
         let counts = UsageCounts { refused, calls, answers, ..UsageCounts::default() };
-        Self { pool, counts: Arc::new(Mutex::new(counts)) }
+        Self { pool, followed: Arc::default(), counts: Arc::new(Mutex::new(counts)) }
     }
 
     /// Returns the current counts.
     #[must_use]
     pub fn read(&self) -> UsageCounts {
-        UsageCounts { pool: self.pool.status(), ..self.lock().clone() }
+        let follow = self.followed.get().map(|upstream| upstream.counts());
+        UsageCounts { pool: self.pool.status(), follow, ..self.lock().clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, UsageCounts> {
         // A poisoned lock is usable: the counts are consistent after each statement.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the counters of a follower.
+    pub(crate) fn follows(&self, upstream: Arc<Upstream>) {
+        self.followed.get_or_init(|| upstream);
     }
 
     /// Adds counters for the methods with these names.

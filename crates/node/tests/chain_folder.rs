@@ -117,7 +117,7 @@ fn what_is_lost_is_said_before() {
     node.call("eth_sendRawTransaction", value!([raw(7, 1, 7_008, 21_000)]));
     let (report, said) = node.end_saying();
     assert_eq!(report["transactions"], 2);
-    assert!(said.contains("1 transaction dropped that waited in the pool"), "{said}");
+    assert!(said.contains("1 transaction waits in the pool; "), "{said}");
     let folder = node.folder();
     let said = served(&["--history", "2", &folder]);
     assert!(!said.contains("removed for good"), "{said}");

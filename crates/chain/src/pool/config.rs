@@ -15,6 +15,8 @@ pub struct PoolConfig {
     /// Percentage by which fee and tip of a replacement must exceed those of the transaction with
     /// the same sender and nonce. Default: 10.
     pub replacement_percent: u8,
+    /// The same percentage if one of the two has blobs, also for the fee per blob gas. Default: 100.
+    pub blob_replacement_percent: u8,
 }
 
 impl Default for PoolConfig {
@@ -24,6 +26,7 @@ impl Default for PoolConfig {
             max_bytes: 64 << 20,
             max_per_sender: 256,
             replacement_percent: 10,
+            blob_replacement_percent: 100,
         }
     }
 }

@@ -14,11 +14,13 @@ pub enum PoolError {
     /// No block could include the transaction, whatever the state.
     #[error("invalid transaction: {0}; correct it and sign it again")]
     Invalid(InvalidTransaction),
-    /// The transaction carries blobs.
-    #[error(
-        "blob transactions are not supported: this pool keeps no sidecars; send the data as input"
-    )]
+    /// A blob transaction has no sidecar.
+    #[error("missing sidecar of a blob transaction; send it with blobs, commitments and proofs")]
     Blobs,
+    /// The sidecar of a blob transaction is not the one that its hashes name, or its proofs are
+    /// wrong.
+    #[error("invalid sidecar: {0}; make it again from the blobs")]
+    Sidecar(&'static str),
     /// The encoded transaction is too long.
     #[error("oversized data: {bytes} bytes, {limit} at most; split the transaction")]
     Oversized {
@@ -97,6 +99,12 @@ pub enum PoolError {
         /// Tip per gas that a replacement must pay.
         tip: u128,
     },
+    /// The transaction does not pay enough per blob gas to replace the one with the same nonce.
+    #[error("replacement transaction underpriced; pay {fee} per blob gas at least")]
+    BlobReplacement {
+        /// Fee per blob gas that a replacement must pay.
+        fee: u128,
+    },
     /// The pool is full, and the transaction is not worth more than the ones it would evict.
     #[error("transaction underpriced: the pool is full; pay a higher tip, or try again later")]
     Full,
@@ -124,6 +132,7 @@ impl PoolError {
         "oversized",
         "replacement",
         "sender_full",
+        "sidecar",
         "signature",
         "stale",
         "underpriced",
@@ -142,8 +151,9 @@ impl PoolError {
             Self::NonceHigh { .. } => "nonce_high",
             Self::NonceLow { .. } => "nonce_low",
             Self::Oversized { .. } => "oversized",
-            Self::Replacement { .. } => "replacement",
+            Self::Replacement { .. } | Self::BlobReplacement { .. } => "replacement",
             Self::SenderFull { .. } => "sender_full",
+            Self::Sidecar(_) => "sidecar",
             Self::Signature => "signature",
             Self::Stale { .. } => "stale",
             Self::Underpriced { .. } => "underpriced",
@@ -174,6 +184,8 @@ mod tests {
             PoolError::Underpriced { max_fee: 0, least: 1 },
             PoolError::Funds { balance: U256::ZERO, cost: U256::ZERO },
             PoolError::Replacement { max_fee: 0, tip: 0 },
+            PoolError::BlobReplacement { fee: 0 },
+            PoolError::Sidecar(""),
             PoolError::Full,
             PoolError::Stale { at: 0, head: 1 },
         ];

@@ -27,7 +27,10 @@ pub use account::SenderAccount;
 pub use config::{PoolConfig, PoolStatus};
 pub use error::PoolError;
 pub use fill::Fill;
-pub use transaction::{Admission, PoolTransaction, SignedTransaction, recover_all};
+pub use transaction::{
+    Admission, NetworkTransaction, PoolTransaction, SignedTransaction, recover_all,
+    recover_all_network,
+};
 
 use crate::Head;
 use alloy_primitives::{Address, B256};
@@ -79,11 +82,19 @@ impl Pool {
         self.handle.lock().applied(head.number, u128::from(base_fee), changed);
     }
 
+    /// Sets the price of blob gas in the next block: blob transactions that pay less wait. Default:
+    /// 0. Call it before [`applied`](Self::applied) and [`reset`](Self::reset).
+    pub fn set_blob_fee(&mut self, fee: u128) {
+        self.handle.lock().set_blob_fee(fee);
+    }
+
     /// Removes all transactions, and continues after the block `head`, which may be earlier than
     /// the last one. `base_fee` is the base fee of the next block.
     pub fn reset(&mut self, head: Head, base_fee: u64) {
         let mut queues = self.handle.lock();
+        let blob_fee = queues.fees.blob;
         *queues = Queues::new(queues.config, head.number, u128::from(base_fee));
+        queues.set_blob_fee(blob_fee);
     }
 }
 
@@ -163,9 +174,9 @@ impl PoolHandle {
         accounts.into_iter().filter(|it| queues.senders.contains_key(*it)).copied().collect()
     }
 
-    /// Whether the base fee alone keeps some sender's next transaction out of the next block, and
-    /// the transaction pays `least`: it can be included once the base fee has fallen to `least`.
-    /// With EIP-1559, each empty block lowers the base fee.
+    /// Whether fees alone keep some sender's next transaction out of the next block, and the
+    /// transaction pays the base fee `least`: it can be included once the base fee has fallen to
+    /// `least`, and the price of blob gas to 1. Each empty block lowers them.
     #[must_use]
     pub fn waits_for_base_fee(&self, least: u64) -> bool {
         self.lock().waits_for_base_fee(least.into())

@@ -28,6 +28,21 @@ pub(super) struct Worth {
     pub(super) arrival: Reverse<u64>,
 }
 
+/// Fees of the next block, in wei per gas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fees {
+    pub(super) base: u128,
+    /// Price of blob gas.
+    pub(super) blob: u128,
+}
+
+impl Fees {
+    /// Returns the tip of a transaction; `None` if it does not pay the fees.
+    pub(super) fn tip(self, tx: &PoolTransaction) -> Option<u128> {
+        tx.tip(self.base).filter(|_| tx.pays_for_blobs(self.blob))
+    }
+}
+
 /// The transactions of one sender, by nonce.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -60,18 +75,18 @@ impl Queue {
         consecutive(self.account.nonce, self.entries.keys())
     }
 
-    /// Returns the first nonce, from the account's nonce on, that a block with this base fee cannot
+    /// Returns the first nonce, from the account's nonce on, that a block with these fees cannot
     /// include.
-    fn end(&self, base_fee: u128) -> u64 {
-        let payers = self.entries.iter().filter(|(_, entry)| entry.tx.tip(base_fee).is_some());
+    fn end(&self, fees: Fees) -> u64 {
+        let payers = self.entries.iter().filter(|(_, entry)| fees.tip(&entry.tx).is_some());
         consecutive(self.account.nonce, payers.map(|(nonce, _)| nonce))
     }
 
     /// Returns the value of `entry` at this nonce in the queue, where it is, or would be added or
     /// replace another one.
-    pub(super) fn worth(&self, nonce: u64, entry: &Entry, base_fee: u128) -> Worth {
-        let tip = entry.tx.tip(base_fee);
-        let is_next = tip.is_some() && nonce <= self.end(base_fee);
+    pub(super) fn worth(&self, nonce: u64, entry: &Entry, fees: Fees) -> Worth {
+        let tip = fees.tip(&entry.tx);
+        let is_next = tip.is_some() && nonce <= self.end(fees);
         Worth { is_next, tip: tip.unwrap_or_default(), arrival: Reverse(entry.arrival) }
     }
 

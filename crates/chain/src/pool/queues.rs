@@ -4,7 +4,7 @@ use super::{
     account::SenderAccount,
     config::{PoolConfig, PoolStatus},
     error::PoolError,
-    queue::{Entry, Queue, ReadyKey, Worth},
+    queue::{Entry, Fees, Queue, ReadyKey, Worth},
     transaction::PoolTransaction,
 };
 use alloy_primitives::{Address, B256, U256};
@@ -20,8 +20,8 @@ pub(super) struct Queues {
     pub(super) config: PoolConfig,
     /// Number of the block after which the accounts were read.
     head: u64,
-    /// Base fee of the next block.
-    base_fee: u128,
+    /// Fees of the next block.
+    pub(super) fees: Fees,
     pub(super) senders: HashMap<Address, Queue>,
     by_hash: HashMap<B256, (Address, u64)>,
     /// Senders whose next transaction can be handed out.
@@ -48,7 +48,7 @@ impl Queues {
         Self {
             config,
             head,
-            base_fee,
+            fees: Fees { base: base_fee, blob: 0 },
             senders: HashMap::new(),
             by_hash: HashMap::new(),
             ready: BTreeSet::new(),
@@ -157,7 +157,11 @@ impl Queues {
         old: &PoolTransaction,
         tx: &PoolTransaction,
     ) -> Result<(), PoolError> {
-        let percent = u128::from(self.config.replacement_percent);
+        let percent = match old.max_blob_fee().or(tx.max_blob_fee()) {
+            None => self.config.replacement_percent,
+            Some(_) => self.config.blob_replacement_percent,
+        };
+        let percent = u128::from(percent);
         // At least one more, and at least this percentage more, rounded up.
         let raised = |fee: u128| {
             let by = fee.saturating_mul(percent).div_ceil(100).max(1);
@@ -165,10 +169,12 @@ impl Queues {
         };
         let (max_fee, tip) = (raised(old.max_fee()), raised(old.max_tip()));
         let pays = tx.max_fee() >= max_fee && tx.max_tip() >= tip;
-        if pays || mutant!(ReplacedForLess) {
-            Ok(())
-        } else {
-            Err(PoolError::Replacement { max_fee, tip })
+        if !pays && !mutant!(ReplacedForLess) {
+            return Err(PoolError::Replacement { max_fee, tip });
+        }
+        match old.max_blob_fee().map(raised) {
+            Some(fee) if !tx.pays_for_blobs(fee) => Err(PoolError::BlobReplacement { fee }),
+            _ => Ok(()),
         }
     }
 
@@ -192,7 +198,7 @@ impl Queues {
     /// Updates the entries of a sender in the orders, after a change of its queue or of the
     /// transaction to hand out next.
     fn refresh(&mut self, sender: Address) {
-        let base_fee = self.base_fee_of_worth();
+        let worth_fees = self.fees_of_worth();
         let is_sender_kept = mutant!(SenderKept);
         let Some(queue) = self.senders.get_mut(&sender) else { return };
         if let Some(ready) = queue.ready.take() {
@@ -211,7 +217,7 @@ impl Queues {
             }
             return;
         };
-        let tail = queue.worth(*nonce, last, base_fee);
+        let tail = queue.worth(*nonce, last, worth_fees);
         queue.tail = Some(tail);
         self.tails.insert((tail, sender));
         if self.left_out.contains(&sender) {
@@ -219,7 +225,7 @@ impl Queues {
         }
         let next = queue.entries.get(&queue.next);
         let ready = next.and_then(|Entry { tx, arrival }| {
-            Some((Reverse(tx.tip(self.base_fee)?), *arrival, sender, tx.env().gas_limit))
+            Some((Reverse(self.fees.tip(tx)?), *arrival, sender, tx.env().gas_limit))
         });
         queue.ready = ready;
         self.ready.extend(ready);
@@ -290,7 +296,7 @@ impl Queues {
         base_fee: u128,
         changed: impl IntoIterator<Item = (Address, SenderAccount)>,
     ) {
-        (self.head, self.base_fee) = (head, base_fee);
+        (self.head, self.fees.base) = (head, base_fee);
         for (sender, account) in changed {
             if let Some(queue) = self.senders.get_mut(&sender) {
                 queue.account = account;
@@ -316,9 +322,14 @@ impl Queues {
         last.map(|(nonce, _)| *nonce).filter(|_| unfit)
     }
 
-    /// Base fee at which transactions are valued.
-    pub(super) fn base_fee_of_worth(&self) -> u128 {
-        if mutant!(BaseFeeIgnored) { 0 } else { self.base_fee }
+    /// Fees at which transactions are valued.
+    pub(super) fn fees_of_worth(&self) -> Fees {
+        if mutant!(BaseFeeIgnored) { Fees { base: 0, ..self.fees } } else { self.fees }
+    }
+
+    /// Sets the price of blob gas in the next block, for [`applied`](Self::applied).
+    pub(super) const fn set_blob_fee(&mut self, fee: u128) {
+        self.fees.blob = fee;
     }
 
     /// Whether a full pool evicts a transaction worth `least` for one worth `newcomer`.
@@ -352,12 +363,12 @@ impl Queues {
         self.senders.get(sender).map(Queue::gap)
     }
 
-    /// Whether the base fee alone keeps some sender's next transaction out of the next block, and
-    /// the transaction pays `least`.
+    /// Whether fees alone keep some sender's next transaction out of the next block, and the
+    /// transaction pays the base fee `least`.
     pub(super) fn waits_for_base_fee(&self, least: u128) -> bool {
         let priced_out = |queue: &Queue| {
             let next = queue.entries.get(&queue.account.nonce);
-            let waits = |tx: &PoolTransaction| tx.tip(self.base_fee).is_none();
+            let waits = |tx: &PoolTransaction| self.fees.tip(tx).is_none();
             next.is_some_and(|entry| waits(&entry.tx) && entry.tx.max_fee() >= least)
         };
         self.senders.values().any(priced_out)

@@ -22,8 +22,8 @@ impl Queues {
         let mut bytes = self.bytes.saturating_sub(freed).saturating_add(entry.tx.bytes());
         let mut count = self.len().saturating_add(usize::from(old.is_none()));
         let nonce = entry.tx.nonce();
-        let base_fee = self.base_fee_of_worth();
-        let worth = queue.worth(nonce, entry, base_fee);
+        let fees = self.fees_of_worth();
+        let worth = queue.worth(nonce, entry, fees);
         let mut given_up = Vec::new();
         // Queues that lose more than one transaction: their last remaining nonce, and its place in
         // the order.
@@ -47,7 +47,7 @@ impl Queues {
             given_up.push((sender, *nonce));
             if let Some((nonce, before)) = left.next() {
                 shortened.insert(sender, *nonce);
-                again.insert((others.worth(*nonce, before, base_fee), sender));
+                again.insert((others.worth(*nonce, before, fees), sender));
             }
         }
         Some(given_up)

@@ -2,14 +2,19 @@
 
 use super::error::PoolError;
 use crate::rlp::recover_sender;
-use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844};
-use alloy_eips::eip2718::Encodable2718;
+use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844, TxEip4844WithSidecar};
+use alloy_eips::{
+    eip2718::Encodable2718,
+    eip4844::{BYTES_PER_BLOB, DATA_GAS_PER_BLOB},
+    eip7594::BlobTransactionSidecarVariant,
+};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     Context, MainBuilder, MainContext,
     context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::{
+        block::BlobExcessGasAndPrice,
         either::Either,
         result::{EVMError, InvalidTransaction},
     },
@@ -20,6 +25,10 @@ use std::{convert::Infallible, mem, num::NonZeroUsize, sync::Arc};
 
 /// A signed transaction, without the sidecar of a blob transaction.
 pub type SignedTransaction = EthereumTxEnvelope<TxEip4844>;
+
+/// A signed transaction as wallets send it: a blob transaction has its sidecar, with the proofs of
+/// EIP-4844 or the cell proofs of EIP-7594.
+pub type NetworkTransaction = EthereumTxEnvelope<TxEip4844WithSidecar>;
 
 /// Maximum length of an encoded transaction in bytes, as in geth.
 const MAX_ENCODED: usize = 128 << 10;
@@ -37,11 +46,15 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Creates the rules of a block with this configuration and environment. Its base fee is
-    /// ignored: a transaction that pays less waits for a lower base fee.
+    /// Creates the rules of a block with this configuration and environment. Its base fee and its
+    /// price of blob gas are ignored: a transaction that pays less waits until they have fallen.
     #[must_use]
     pub fn new(cfg: CfgEnv, env: BlockEnv) -> Self {
-        Self { cfg, env: BlockEnv { basefee: 0, ..env }, least_fee: 0 }
+        // The lowest price of blob gas.
+        let free = BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 1 };
+        let blob_excess_gas_and_price = env.blob_excess_gas_and_price.map(|_| free);
+        let env = BlockEnv { basefee: 0, blob_excess_gas_and_price, ..env };
+        Self { cfg, env, least_fee: 0 }
     }
 
     /// Rejects transactions that pay less than `fee`, the lowest base fee that the chain can have:
@@ -87,6 +100,7 @@ pub struct PoolTransaction {
     env: TxEnv,
     cost: U256,
     bytes: usize,
+    sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
 }
 
 impl PoolTransaction {
@@ -99,15 +113,16 @@ impl PoolTransaction {
         sender: Address,
         admission: &Admission,
     ) -> Result<Arc<Self>, PoolError> {
-        Ok(Arc::new(Self::checked(signed, sender, admission)?).with_authorities())
+        Ok(Arc::new(Self::checked(signed, None, sender, admission)?).with_authorities())
     }
 
     fn checked(
         signed: SignedTransaction,
+        sidecar: Option<BlobTransactionSidecarVariant>,
         sender: Address,
         admission: &Admission,
     ) -> Result<Self, PoolError> {
-        if signed.is_eip4844() {
+        if signed.is_eip4844() && sidecar.is_none() {
             return Err(PoolError::Blobs);
         }
         let encoded = signed.encode_2718_len();
@@ -121,9 +136,12 @@ impl PoolTransaction {
             return Err(PoolError::Underpriced { max_fee, least });
         }
         let fees = U256::from(env.gas_price).saturating_mul(U256::from(env.gas_limit));
-        let cost = fees.saturating_add(env.value);
+        let blob_gas = (env.blob_hashes.len() as u64).saturating_mul(DATA_GAS_PER_BLOB);
+        let blob_fees = U256::from(env.max_fee_per_blob_gas).saturating_mul(U256::from(blob_gas));
+        let cost = fees.saturating_add(blob_fees).saturating_add(env.value);
         let bytes = encoded.saturating_mul(2).saturating_add(OVERHEAD);
-        Ok(Self { signed, env, cost, bytes })
+        let bytes = bytes.saturating_add(sidecar.as_ref().map_or(0, size_of_sidecar));
+        Ok(Self { signed, env, cost, bytes, sidecar: sidecar.map(Arc::new) })
     }
 
     /// Checks `signed` like [`new`](Self::new), and then recovers its sender, which takes longer
@@ -135,7 +153,33 @@ impl PoolTransaction {
         signed: SignedTransaction,
         admission: &Admission,
     ) -> Result<Arc<Self>, PoolError> {
-        let mut checked = Self::checked(signed, Address::ZERO, admission)?;
+        Self::recover_with(signed, None, admission)
+    }
+
+    /// Like [`recover_sender`](Self::recover_sender), for a transaction with its sidecar. Does not
+    /// check the proofs of the sidecar.
+    ///
+    /// # Errors
+    /// As for [`recover_sender`](Self::recover_sender).
+    pub fn recover_network(
+        transaction: NetworkTransaction,
+        admission: &Admission,
+    ) -> Result<Arc<Self>, PoolError> {
+        let mut sidecar = None;
+        let signed = transaction.map_eip4844(|it| {
+            let (tx, its) = it.into_parts();
+            sidecar = Some(its);
+            tx
+        });
+        Self::recover_with(signed, sidecar, admission)
+    }
+
+    fn recover_with(
+        signed: SignedTransaction,
+        sidecar: Option<BlobTransactionSidecarVariant>,
+        admission: &Admission,
+    ) -> Result<Arc<Self>, PoolError> {
+        let mut checked = Self::checked(signed, sidecar, Address::ZERO, admission)?;
         checked.env.caller = recover_sender(&checked.signed, true).ok_or(PoolError::Signature)?;
         Ok(Arc::new(checked))
     }
@@ -147,9 +191,9 @@ impl PoolTransaction {
         if !self.signed.is_eip7702() {
             return self;
         }
-        let Self { signed, env, cost, bytes } = Arc::unwrap_or_clone(self);
-        let env = TxEnv::from_recovered_tx(&signed, env.caller);
-        Arc::new(Self { signed, env, cost, bytes })
+        let mut all = Arc::unwrap_or_clone(self);
+        all.env = TxEnv::from_recovered_tx(&all.signed, all.env.caller);
+        Arc::new(all)
     }
 
     /// Runs [`recover_sender`](Self::recover_sender) and
@@ -176,6 +220,24 @@ impl PoolTransaction {
         &self.signed
     }
 
+    /// Returns the sidecar of a blob transaction.
+    #[must_use]
+    pub const fn sidecar(&self) -> Option<&Arc<BlobTransactionSidecarVariant>> {
+        self.sidecar.as_ref()
+    }
+
+    /// Encodes the transaction with its sidecar, as nodes send it to each other: [typed
+    /// transactions](NetworkTransaction) are strings of RLP.
+    pub fn encode_network(&self, out: &mut Vec<u8>) {
+        match (&self.signed, &self.sidecar) {
+            (SignedTransaction::Eip4844(signed), Some(sidecar)) => {
+                let with = |tx| TxEip4844WithSidecar { tx, sidecar: (**sidecar).clone() };
+                NetworkTransaction::Eip4844(signed.clone().map(with)).network_encode(out);
+            }
+            (signed, _) => signed.network_encode(out),
+        }
+    }
+
     /// Returns the transaction as the EVM takes it.
     #[must_use]
     pub const fn env(&self) -> &TxEnv {
@@ -195,13 +257,14 @@ impl PoolTransaction {
     }
 
     /// Returns the maximum that the transaction can cost its sender: gas limit times fee, plus
-    /// value.
+    /// value, plus the fee of its blobs.
     #[must_use]
     pub const fn cost(&self) -> U256 {
         self.cost
     }
 
-    /// Returns the size that counts towards the pool's limit: twice the encoding, plus 2 KiB.
+    /// Returns the size that counts towards the pool's limit: twice the encoding, plus 2 KiB, plus
+    /// the sidecar.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -213,11 +276,22 @@ impl PoolTransaction {
         self.env.gas_price
     }
 
+    /// Returns the maximum fee per blob gas; `None` if the transaction has no blobs.
+    #[must_use]
+    pub fn max_blob_fee(&self) -> Option<u128> {
+        self.signed.max_fee_per_blob_gas()
+    }
+
     /// Returns the maximum tip per gas: the maximum fee if the transaction has no separate tip.
     #[must_use]
     pub fn max_tip(&self) -> u128 {
         let tip = self.signed.max_priority_fee_per_gas();
         tip.unwrap_or(self.env.gas_price).min(self.env.gas_price)
+    }
+
+    /// Whether the transaction pays this fee per blob gas, if it has blobs.
+    pub(super) fn pays_for_blobs(&self, fee: u128) -> bool {
+        self.max_blob_fee().is_none_or(|most| most >= fee)
     }
 
     /// Returns the tip per gas in a block with this base fee; `None` if the transaction does not
@@ -228,6 +302,19 @@ impl PoolTransaction {
     }
 }
 
+/// Returns the memory of a sidecar in bytes.
+fn size_of_sidecar(sidecar: &BlobTransactionSidecarVariant) -> usize {
+    let (blobs, points) = match sidecar {
+        BlobTransactionSidecarVariant::Eip4844(it) => {
+            (it.blobs.len(), it.commitments.len().saturating_add(it.proofs.len()))
+        }
+        BlobTransactionSidecarVariant::Eip7594(it) => {
+            (it.blobs.len(), it.commitments.len().saturating_add(it.cell_proofs.len()))
+        }
+    };
+    blobs.saturating_mul(BYTES_PER_BLOB).saturating_add(points.saturating_mul(48))
+}
+
 /// [Recovers](PoolTransaction::recover) the senders of many transactions on `threads` threads.
 /// The results are in the order of `signed`.
 #[must_use]
@@ -236,13 +323,33 @@ pub fn recover_all(
     admission: &Admission,
     threads: NonZeroUsize,
 ) -> Vec<Result<Arc<PoolTransaction>, PoolError>> {
-    let share = signed.len().div_ceil(threads.get()).max(1);
-    let mut signed = signed.into_iter();
-    let recover = |it| PoolTransaction::recover(it, admission);
+    in_parts(signed, threads, |it| PoolTransaction::recover(it, admission))
+}
+
+/// Like [`recover_all`], for transactions with their sidecars, whose proofs are not checked.
+#[must_use]
+pub fn recover_all_network(
+    transactions: Vec<NetworkTransaction>,
+    admission: &Admission,
+    threads: NonZeroUsize,
+) -> Vec<Result<Arc<PoolTransaction>, PoolError>> {
+    in_parts(transactions, threads, |it| {
+        PoolTransaction::recover_network(it, admission).map(PoolTransaction::with_authorities)
+    })
+}
+
+/// Calls `recover` for each item on `threads` threads.
+fn in_parts<T: Send, R: Send>(
+    items: Vec<T>,
+    threads: NonZeroUsize,
+    recover: impl Fn(T) -> R + Copy + Send,
+) -> Vec<R> {
+    let share = items.len().div_ceil(threads.get()).max(1);
+    let mut items = items.into_iter();
     std::thread::scope(|scope| {
         let mut running = Vec::new();
         loop {
-            let part: Vec<_> = signed.by_ref().take(share).collect();
+            let part: Vec<_> = items.by_ref().take(share).collect();
             if part.is_empty() {
                 break;
             }

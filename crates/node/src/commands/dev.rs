@@ -108,6 +108,7 @@ pub(super) fn dev(args: &DevArgs) -> Result<End, Stop> {
     node.shared().set_client_version(args.client_version.clone());
     let interrupts = interrupt::listen()?;
     let address = SocketAddr::new(args.host, args.port);
+    args.limits.start_log();
     let limits = args.limits.limits(dev_limits());
     let access = args.limits.access(&["*"])?;
     let server = Server::start_with(&access, address, node.shared(), limits).map_err(message)?;

@@ -108,6 +108,9 @@ pub(super) fn follow(args: &FollowArgs) -> Result<End, Stop> {
     if let Some(checkpoints) = &args.checkpoints {
         allow_checkpoints(follower.node(), checkpoints)?;
     }
+    if let Some(watch) = &watch {
+        watch.serves(follower.node().shared().usage());
+    }
     let listen =
         |address| listen(address, &args.limits, follower.node(), &mut folder, watch.as_ref());
     let _server = args.rpc.map(listen).transpose()?;

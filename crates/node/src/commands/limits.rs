@@ -1,14 +1,18 @@
 //! Options for who may call a server, and how much.
 
 use super::parse::{count_from, time_from};
-use crate::{Access, Limits, Secret};
+use crate::{Access, Limits, Secret, request_log::TARGET};
 use braid_terminal::{Stop, message};
 use clap::Args;
 use core::num::NonZeroUsize;
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
+};
+use tracing::Level;
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 /// Who may call, and the limits on calls. Options that are not given leave the command's defaults.
@@ -25,6 +29,10 @@ pub(super) struct LimitArgs {
     /// File with a secret of 64 hexadecimal digits; requests must carry a token signed with it (JWT, HS256)
     #[arg(long, value_name = "FILE")]
     rpc_secret: Option<PathBuf>,
+    /// Print a line for each call to standard error: method, kind of id, connection, client, time in microseconds, and
+    /// the code of an error
+    #[arg(long)]
+    rpc_log: bool,
     /// Maximum size of a request in bytes [default: 1 MiB; of dev: 16 MiB]
     #[arg(long, value_name = "BYTES")]
     rpc_request_bytes: Option<u32>,
@@ -89,6 +97,16 @@ impl LimitArgs {
             origins: self.cors.clone().unwrap_or_else(default),
             secret: self.rpc_secret.as_deref().map(secret).transpose()?,
         })
+    }
+
+    /// Begins to print calls to standard error, if that was asked for.
+    pub(super) fn start_log(&self) {
+        if self.rpc_log {
+            let only = Targets::new().with_target(TARGET, Level::INFO);
+            let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+            // Fails only if there is a log already, which is never the case in the tool.
+            let _ = tracing_subscriber::registry().with(lines.with_filter(only)).try_init();
+        }
     }
 
     /// Returns `limits` with the options that were given.

@@ -108,6 +108,7 @@ pub(super) fn listen(
     folder: &mut ChainFolder,
     watch: Option<&Watch>,
 ) -> Result<Server, Stop> {
+    limits.start_log();
     let (access, limits) = (limits.access(&[])?, limits.limits(Limits::default()));
     let server = Server::start_with(&access, address, node.shared(), limits).map_err(message)?;
     if let Some(watch) = watch {
@@ -136,6 +137,7 @@ pub(super) fn serve(
         ));
     }
     let interrupts = interrupt::listen()?;
+    node.keep_pool_in(&folder.pool(), say::<String>);
     if let Some(checkpoints) = &args.checkpoints {
         allow_checkpoints(&node, checkpoints)?;
     }
@@ -149,11 +151,6 @@ pub(super) fn serve(
         let durable = node.chain().durable().number;
         message(format!("{error}; blocks up to {durable} are durable"))
     })?;
-    let dropped = node.shared().usage().read().pool.transactions as u64;
-    if dropped > 0 {
-        let transactions = count(dropped, "transaction");
-        say(format!("{transactions} dropped that waited in the pool: it is empty after a restart"));
-    }
     told.report(head)?;
     Ok(End::Right)
 }

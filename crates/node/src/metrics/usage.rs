@@ -1,11 +1,14 @@
 //! Metrics of client requests, for a chain that makes its own blocks.
 
 use super::text::Text;
-use crate::UsageCounts;
+use crate::{FollowCounts, UsageCounts};
 
 /// Writes the counters of the pool and of the JSON-RPC interface.
 pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
     pool(text, counts);
+    if let Some(counts) = &counts.follow {
+        follow(text, counts);
+    }
     let name = "braid_rpc_calls_total";
     text.family(name, "counter", "Calls by method; calls of a batch count separately.");
     for (method, count) in &counts.calls {
@@ -29,6 +32,32 @@ pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
             "counter",
             "Connections that were refused because too many were open.",
             counts.refused_connections,
+        ),
+    ] {
+        text.family(name, kind, help);
+        text.sample(name, &[], value);
+    }
+}
+
+fn follow(text: &mut Text, counts: &FollowCounts) {
+    for (name, kind, help, value) in [
+        (
+            "braid_follow_blocks_behind",
+            "gauge",
+            "Blocks that the followed node has and this one has not executed.",
+            counts.behind,
+        ),
+        (
+            "braid_follow_unwound_blocks_total",
+            "counter",
+            "Blocks that were unwound because the followed node has others.",
+            counts.unwound,
+        ),
+        (
+            "braid_follow_answers",
+            "gauge",
+            "1 if the followed node answered the last question, 0 otherwise.",
+            u64::from(counts.is_answering),
         ),
     ] {
         text.family(name, kind, help);

@@ -257,6 +257,7 @@ impl<S: StateStore> Node<S> {
         self.shared.producer.clock.restore(point.clock);
         let view = view(&self.shared.producer, &self.parent, self.chain.state()?);
         let base_fee = view.next_base_fee;
+        self.pool.set_blob_fee(view.next_blob_fee);
         self.shared.rewind(view);
         self.pool.reset(self.chain.head(), base_fee);
         Ok(Ok(()))

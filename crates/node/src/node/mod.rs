@@ -6,6 +6,7 @@ use crate::{
     clock::now,
     dev::{Dev, Request},
     error::NodeError,
+    fees::blob_price,
     header::{self, Producer},
     limits::NodeConfig,
     restart::{self, kept_blocks},
@@ -124,7 +125,8 @@ impl<S: StateStore> Node<S> {
         (keep.receipt_blocks, keep.rlp_blocks) = (history, history);
         let chain = Chain::open_with(store, executor, keep)?;
         let view = view(&producer, &parent, chain.state()?);
-        let pool = Pool::new(config.pool, head, view.next_base_fee);
+        let mut pool = Pool::new(config.pool, head, view.next_base_fee);
+        pool.set_blob_fee(view.next_blob_fee);
         let (wake, woken) = bounded(1);
         let durable = chain.durable_head();
         let (dev, commands) = config.is_dev.then(Dev::new).unzip();
@@ -160,6 +162,18 @@ impl<S: StateStore> Node<S> {
         Ok(())
     }
 
+    /// Keeps the pool in `file` over a restart: adds the transactions that it has, unless they are
+    /// invalid by now, and writes those that are admitted from now on. A file that cannot be read or
+    /// written is no error: `report` is told of it, and how many transactions were read.
+    ///
+    /// The file has the transactions of the last moment even if the process is killed; after a power
+    /// failure the last ones may be missing. What cannot be read is set aside in a file with the
+    /// ending `.unread`. Call this once, on a node that makes blocks; transactions that
+    /// [development nodes](NodeConfig::is_dev) admit without a signature are not added again.
+    pub fn keep_pool_in(&self, file: &Path, report: fn(String)) {
+        self.shared.keep_pool_in(file, now(), report);
+    }
+
     /// Returns the number of seconds by which the last block's time is ahead of the clock. Until
     /// the clock has caught up, no block is [made](Self::run).
     #[must_use]
@@ -193,6 +207,7 @@ impl<S: StateStore> Node<S> {
             Ok(_) => "the node has stopped".to_owned(),
             Err(error) => error.to_string(),
         });
+        self.shared.close_pool();
         // Clients that wait for a command learn that nobody carries it out.
         self.commands = never();
         ran
@@ -242,7 +257,8 @@ impl<S: StateStore> Node<S> {
     /// and open the store again.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
         let pool = self.pool.handle();
-        let waits = || pool.waits_for_base_fee(self.shared.made().least_base_fee);
+        let view = self.shared.made();
+        let waits = || view.do_fees_fall && pool.waits_for_base_fee(view.least_base_fee);
         if pool.status().ready == 0 && !waits() {
             return Ok(None);
         }
@@ -268,6 +284,8 @@ impl<S: StateStore> Node<S> {
         // Impersonated contracts send transactions.
         template.cfg.disable_eip3607 = self.shared.dev().is_some();
         let has_requests = template.cfg.spec.is_enabled_in(SpecId::PRAGUE);
+        // Since the last block, a fork with other prices may have begun.
+        self.pool.set_blob_fee(blob_price(&template.env));
         let (handed_out, mut stored) = (RefCell::default(), None);
         let mut source = Recorded { fill: self.pool.fill(), handed_out: &handed_out };
         let built = self.chain.build_with_root(template, &mut source, |built, root| {
@@ -277,7 +295,8 @@ impl<S: StateStore> Node<S> {
             let rlp = alloy_rlp::encode(&block);
             let (hash, size) = (block.header.hash_slow(), block.length());
             let receipts = built.output.receipts.clone();
-            stored = Some(StoredBlock::new(hash, block.header, included, Some(receipts), size));
+            let block = StoredBlock::new(hash, block.header, included, Some(receipts), size);
+            stored = Some(block.with_blob_price(&producer.rules));
             Sealed { hash, rlp: rlp.into(), ..Sealed::default() }
         })?;
         Ok((stored, built))
@@ -291,13 +310,16 @@ impl<S: StateStore> Node<S> {
     ) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
         let view = view(&self.shared.producer, &block, self.chain.state()?);
-        let (head, base_fee) = (executed.head, view.next_base_fee);
+        let (head, base_fee, blob_fee) = (executed.head, view.next_base_fee, view.next_blob_fee);
         let Self { pool, shared, .. } = self;
         let (handle, is_dev) = (pool.handle(), shared.dev().is_some());
         shared.publish(
             view,
             |state| changed_senders(&handle, state, &executed.changes, is_dev),
-            |changed| pool.applied(head, base_fee, changed),
+            |changed| {
+                pool.set_blob_fee(blob_fee);
+                pool.applied(head, base_fee, changed);
+            },
         )?;
         Ok(())
     }
@@ -371,7 +393,15 @@ fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result
 
 /// Makes the view of the chain after `head`.
 fn view<S>(producer: &Producer, head: &Arc<StoredBlock>, state: LayeredState<S>) -> View<S> {
-    let (_, env) = producer.next_environment(head, now());
+    let header = producer.next(head, now());
+    let (_, env) = producer.rules.environment(&header);
     let least_base_fee = header::least_base_fee(&producer.rules, &head.header, env.basefee);
-    View { head: Arc::clone(head), state, next_base_fee: env.basefee, least_base_fee }
+    View {
+        head: Arc::clone(head),
+        state,
+        next_base_fee: env.basefee,
+        next_blob_fee: blob_price(&env),
+        least_base_fee,
+        do_fees_fall: env.basefee > least_base_fee || producer.do_blob_fees_fall(&header),
+    }
 }

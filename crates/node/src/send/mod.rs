@@ -8,7 +8,7 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{B256, Bytes};
 use braid_chain::{
     Snapshot,
-    pool::{PoolError, SignedTransaction},
+    pool::{NetworkTransaction, PoolError, SignedTransaction},
 };
 
 /// EIP-2718 type of blob transactions.
@@ -20,19 +20,19 @@ pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256,
     if let Some(upstream) = shared.upstream.get() {
         return upstream.send(raw).map_err(|why| RpcError::of(upstream, why));
     }
-    // Blob transactions come with a sidecar, in a different encoding.
-    if raw.first() == Some(&BLOBS) {
+    // A blob transaction has its sidecar only in the encoding that wallets send.
+    if raw.first() == Some(&BLOBS) && SignedTransaction::decode_2718_exact(raw).is_ok() {
         shared.usage().refused(&PoolError::Blobs);
         return Err(RpcError::Refused(PoolError::Blobs));
     }
     let mut bytes: &[u8] = raw;
-    let signed = SignedTransaction::decode_2718(&mut bytes);
+    let signed = NetworkTransaction::decode_2718(&mut bytes);
     let signed =
         signed.map_err(|error| RpcError::Params(format!("no signed transaction: {error}")))?;
     if !bytes.is_empty() {
         return Err(RpcError::Params("bytes follow the signed transaction".to_owned()));
     }
-    shared.send(signed).map_err(refused)
+    shared.send_network(signed).map_err(refused)
 }
 
 /// Fails if the node makes no more blocks.
@@ -51,5 +51,7 @@ pub(crate) fn refused(error: SendError) -> RpcError {
     }
 }
 
+#[cfg(test)]
+mod blobs;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::{
     limits::Limits,
     methods::{Context, module},
     places::Places,
+    request_log::Connection,
     secret::Secret,
     shared::Shared,
     socket, subscriptions,
@@ -34,7 +35,10 @@ use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -86,6 +90,8 @@ pub(crate) struct Serving<S> {
     pub(crate) origins: Vec<String>,
     secret: Option<Secret>,
     cors: CorsLayer,
+    /// Number of connections that got a place so far, for the log.
+    connections: AtomicU64,
 }
 
 impl Server {
@@ -142,8 +148,17 @@ impl Server {
         let cors = before::cors(&access.origins);
         let origins = access.origins.clone();
         let secret = access.secret.clone();
-        let serving = Serving { shared, limits, service, clients, hosts, origins, secret, cors };
-        let serving = Arc::new(serving);
+        let serving = Arc::new(Serving {
+            shared,
+            limits,
+            service,
+            clients,
+            hosts,
+            origins,
+            secret,
+            cors,
+            connections: AtomicU64::new(0),
+        });
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed)?
@@ -205,9 +220,9 @@ async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
         };
         let client = serving.clients.at(peer.ip());
         if let Some(place) = client.connect() {
-            tokio::spawn(connection(stream, Arc::clone(&serving), client, place));
+            tokio::spawn(connection((stream, peer), Arc::clone(&serving), client, place));
         } else if let Some(queued) = client.queue() {
-            tokio::spawn(waiting(stream, Arc::clone(&serving), client, queued));
+            tokio::spawn(waiting((stream, peer), Arc::clone(&serving), client, queued));
         } else {
             serving.shared.usage().refused_connection();
             let _ = stream.try_write(BUSY);
@@ -217,7 +232,7 @@ async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
 
 /// Serves a connection once it has a place, or refuses it.
 async fn waiting<S: Snapshot>(
-    mut stream: TcpStream,
+    (mut stream, peer): (TcpStream, SocketAddr),
     serving: Arc<Serving<S>>,
     client: Client,
     queued: Taken,
@@ -225,7 +240,7 @@ async fn waiting<S: Snapshot>(
     let time = serving.limits.time;
     if let Some(place) = client.connect_in(time / 4).await {
         drop(queued);
-        return connection(stream, serving, client, place).await;
+        return connection((stream, peer), serving, client, place).await;
     }
     serving.shared.usage().refused_connection();
     let refuse = async {
@@ -241,7 +256,7 @@ async fn waiting<S: Snapshot>(
 
 /// Serves the requests of one connection.
 async fn connection<S: Snapshot>(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     serving: Arc<Serving<S>>,
     client: Client,
     place: Taken,
@@ -252,7 +267,9 @@ async fn connection<S: Snapshot>(
     // still works.
     let _ = stream.set_nodelay(true);
     let idle = Idle::default();
-    let answer = hyper_service(|request| {
+    let number = serving.connections.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    let answer = hyper_service(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Connection { number, peer });
         let (serving, client, busy) = (Arc::clone(&serving), client.clone(), idle.begin());
         async move {
             let (serving, client) = (&serving, &client);

@@ -8,24 +8,34 @@ use crate::{
     filters::Filters,
     header::Producer,
     history::History,
+    kzg,
     limits::NodeConfig,
     past::Past,
+    pool_file::{self, Kept, PoolFile},
     read_blocks::ReadBlocks,
     stored::StoredBlock,
     upstream::Upstream,
     usage::Usage,
 };
+use alloy_consensus::Transaction as _;
 use alloy_consensus::transaction::Recovered;
+use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256};
 use braid_chain::{
     DurableHead, LayeredState, Snapshot, StoreError,
-    pool::{Admission, PoolError, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
+    pool::{
+        Admission, NetworkTransaction, PoolError, PoolHandle, PoolTransaction, SenderAccount,
+        SignedTransaction, recover_all_network,
+    },
 };
 use crossbeam_channel::Sender;
-use revm::DatabaseRef;
+use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use std::{
     collections::VecDeque,
+    num::NonZeroUsize,
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread::available_parallelism,
 };
 
 /// Name and version of the node.
@@ -37,8 +47,12 @@ pub(crate) struct View<S> {
     pub(crate) head: Arc<StoredBlock>,
     pub(crate) state: LayeredState<S>,
     pub(crate) next_base_fee: u64,
+    /// Price of blob gas in the next block; 0 before Cancun.
+    pub(crate) next_blob_fee: u128,
     /// Lowest base fee that later blocks can have.
     pub(crate) least_base_fee: u64,
+    /// Whether an empty block lowers the base fee, or the price of blob gas.
+    pub(crate) do_fees_fall: bool,
 }
 
 /// State that a [`Node`](crate::Node) shares with a [`Server`](crate::Server), which may run on
@@ -64,6 +78,8 @@ pub struct Shared<S> {
     dev: Option<Dev>,
     /// Set if clients may ask for checkpoints.
     pub(crate) checkpoints: OnceLock<Arc<Checkpoints<S>>>,
+    /// Set if the pool is kept over a restart.
+    pool_file: OnceLock<PoolFile>,
     /// The node that this one follows, if it makes no blocks of its own.
     pub(crate) upstream: OnceLock<Arc<Upstream>>,
     /// Response to `web3_clientVersion`.
@@ -160,6 +176,7 @@ impl<S: Snapshot> Shared<S> {
             wake,
             dev,
             checkpoints: OnceLock::new(),
+            pool_file: OnceLock::new(),
             upstream: OnceLock::new(),
             client_version: OnceLock::new(),
             stopped: Mutex::new(None),
@@ -289,6 +306,13 @@ impl<S: Snapshot> Shared<S> {
         self.count(self.admit(signed, now()))
     }
 
+    /// Like [`send`](Self::send), for a transaction that may have a sidecar.
+    pub(crate) fn send_network(&self, signed: NetworkTransaction) -> Result<B256, SendError> {
+        let transaction = PoolTransaction::recover_network(signed, &self.admission(now()));
+        let sent = transaction.map_err(SendError::from).and_then(|it| self.add(it));
+        self.count(sent)
+    }
+
     /// Like [`send`](Self::send), without a signature.
     pub(crate) fn send_as(
         &self,
@@ -322,15 +346,83 @@ impl<S: Snapshot> Shared<S> {
 
     fn add(&self, transaction: Arc<PoolTransaction>) -> Result<B256, SendError> {
         let sender = transaction.sender();
-        // Authorities are recovered only if the pool would admit the transaction.
+        // Authorities and proofs are looked at only if the pool would admit the transaction.
         self.hold().tell(sender, |pool, account, at| pool.check(&transaction, account, at))?;
+        self.check_blobs(&transaction)?;
         let transaction = transaction.with_authorities();
+        let kept = self.pool_file.get().map(|file| (file, Arc::clone(&transaction)));
         let add = |pool: &PoolHandle, account, at| pool.add(transaction, account, at);
         let hash = self.hold().tell(sender, add)?;
+        if let Some((file, transaction)) = kept {
+            file.append(&transaction, || self.pending());
+        }
         self.feed.admitted(hash);
         // If the channel is full, the node is going to check the pool anyway.
         let _ = self.wake.try_send(());
         Ok(hash)
+    }
+
+    /// Checks the sidecar of a blob transaction.
+    fn check_blobs(&self, transaction: &PoolTransaction) -> Result<(), PoolError> {
+        let Some(sidecar) = transaction.sidecar() else { return Ok(()) };
+        let (cfg, _) = self.producer.next_environment(&self.made().head, now());
+        let hashes = transaction.signed().blob_versioned_hashes().unwrap_or_default();
+        kzg::check(hashes, sidecar, cfg.spec.is_enabled_in(SpecId::OSAKA))
+    }
+
+    /// Keeps the pool in a file from now on, and adds the transactions that the file has, by the
+    /// rules of a block that is made `now`. `report` is told what was read.
+    pub(crate) fn keep_pool_in(&self, path: &Path, now: u64, report: fn(String)) {
+        match pool_file::read(path) {
+            Ok(kept) => self.restore(path, kept, now, report),
+            Err(error) => report(format!("{}: {error}; the pool is empty", path.display())),
+        }
+        let file = self.pool_file.get_or_init(|| PoolFile::new(path, report));
+        file.rewrite(&self.pending());
+    }
+
+    fn restore(&self, path: &Path, kept: Kept, now: u64, report: fn(String)) {
+        let name = path.display();
+        if kept.unread > 0 {
+            let aside = match pool_file::set_aside(path) {
+                Ok(aside) => format!("the file is now {}", aside.display()),
+                Err(error) => format!("it is overwritten, as it cannot be renamed: {error}"),
+            };
+            report(format!("{name}: the last {} bytes are no transactions; {aside}", kept.unread));
+        }
+        let (all, admission) = (kept.transactions.len(), self.admission(now));
+        let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let recovered = recover_all_network(kept.transactions, &admission, threads);
+        let admitted = recovered.into_iter().flatten().filter(|it| self.add(it.clone()).is_ok());
+        let admitted = admitted.inspect(|_| self.usage.admitted()).count();
+        if all > 0 {
+            let others = all.saturating_sub(admitted);
+            report(format!(
+                "{name}: {admitted} transactions wait in the pool again, {others} are in blocks or \
+                 cannot be in one any more"
+            ));
+        }
+    }
+
+    /// Returns the transactions that are in no durable block, encoded as peers send them.
+    fn pending(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let held = self.hold();
+        // A killed process loses the blocks that clients do not see yet. Their transactions have no
+        // sidecars.
+        let blocks = held.made.unseen.iter().flat_map(|view| &view.head.transactions);
+        let plain = blocks.filter(|it| !it.is_eip4844());
+        plain.for_each(|it| it.inner().network_encode(&mut bytes));
+        let waiting = held.pool.transactions();
+        waiting.iter().for_each(|(it, _)| it.encode_network(&mut bytes));
+        bytes
+    }
+
+    /// Writes the pool to its file for the last time.
+    pub(crate) fn close_pool(&self) {
+        if let Some(file) = self.pool_file.get() {
+            file.close(&self.pending(), self.pool.status().transactions);
+        }
     }
 
     /// Returns the last block that clients see, and that of the followed node, if the latter has

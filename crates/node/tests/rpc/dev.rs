@@ -4,6 +4,8 @@
 use super::{clients, node::RpcNode, run_client};
 use serde_json::{Value, json};
 use std::{
+    fs,
+    path::Path,
     process::Command,
     thread::sleep,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -282,28 +284,54 @@ fn web_pages_call_if_their_origin_is_allowed() {
     assert!(said.contains("add --rpc"), "{said}");
 }
 
+/// Secret key of [`FIRST`].
+const FIRST_KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+
+/// Runs `cast` from `folder`, and returns its output.
+fn cast(folder: &Path, node: &RpcNode, arguments: &[&str]) -> String {
+    let mut cast = Command::new(folder.join("node_modules/.bin/cast"));
+    let output = cast.args(arguments).args(["--rpc-url", &node.url()]).output();
+    let output = output.expect("cast runs");
+    let said = [output.stdout, output.stderr].map(|it| String::from_utf8(it).expect("text"));
+    assert!(output.status.success(), "{arguments:?}: {said:?}");
+    said[0].trim().to_owned()
+}
+
 #[test]
 fn cast_sends_six_in_a_row() {
     let Some(folder) = clients() else { return };
     let node = RpcNode::dev(&[]);
-    let cast = |arguments: &[&str]| {
-        let mut cast = Command::new(folder.join("node_modules/.bin/cast"));
-        let output = cast.args(arguments).args(["--rpc-url", &node.url()]).output();
-        let output = output.expect("cast runs");
-        let said = [output.stdout, output.stderr].map(|it| String::from_utf8(it).expect("text"));
-        assert!(output.status.success(), "{arguments:?}: {said:?}");
-        said[0].trim().to_owned()
-    };
-    let key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+    let cast = |arguments: &[&str]| cast(&folder, &node, arguments);
     let begun = Instant::now();
     for _ in 0..3 {
-        cast(&["send", OTHER, "--value", "1", "--private-key", key]);
+        cast(&["send", OTHER, "--value", "1", "--private-key", FIRST_KEY]);
         cast(&["send", OTHER, "--value", "1", "--unlocked", "--from", FIRST]);
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert_eq!((cast(&["balance", OTHER]), cast(&["block-number"])), ("6".into(), "6".into()));
     let signed = cast(&["rpc", "personal_sign", "0x00", FIRST]);
     assert_eq!(signed.len(), 2 + 2 + 130, "{signed}");
+}
+
+/// With cell proofs, and with the proofs of EIP-4844.
+#[test]
+fn cast_sends_blobs() {
+    let Some(folder) = clients() else { return };
+    let node = RpcNode::dev(&[]);
+    let data = folder.join("blobs.txt");
+    // More than one blob has room for.
+    fs::write(&data, "data ".repeat(40_000)).expect("written");
+    let path = data.to_str().expect("UTF-8");
+    for form in [&[][..], &["--eip4844"]] {
+        let send = ["send", OTHER, "--private-key", FIRST_KEY, "--blob", "--path", path, "--json"];
+        let receipt = cast(&folder, &node, &[&send[..], form].concat());
+        let receipt: Value = serde_json::from_str(&receipt).expect("JSON");
+        assert_eq!(
+            (&receipt["status"], &receipt["blobGasUsed"]),
+            (&json!("0x1"), &json!("0x40000"))
+        );
+    }
+    assert_eq!(node.call("eth_getBlockByNumber", json!(["0x2", false]))["blobGasUsed"], "0x40000");
 }
 
 #[test]

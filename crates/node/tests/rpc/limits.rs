@@ -74,3 +74,29 @@ fn connections_are_limited_and_come_free() {
     });
     assert!(is_answered, "no place has come free");
 }
+
+/// Two calls of one connection, and one of another.
+#[test]
+fn calls_are_logged_if_that_is_asked_for() {
+    let mut node = RpcNode::new();
+    node.call("eth_chainId", json!([]));
+    assert_eq!(node.end_saying().1, "", "off by default");
+    node.run(&["--rpc-log"]);
+    let batch = json!([
+        {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"},
+        {"jsonrpc": "2.0", "id": "a", "method": "eth_getBlockByNumber", "params": [7]},
+    ]);
+    node.post(&batch.to_string());
+    node.error("eth_mistake", json!([]));
+    let (_, said) = node.end_saying();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("braid_node::rpc")).collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for (line, words) in lines.iter().zip([
+        ["method=\"eth_chainId\" id=\"number\" connection=1 peer=127.0.0.1:", " micros="],
+        ["method=\"eth_getBlockByNumber\" id=\"string\" connection=1 peer=", " code=-32602"],
+        ["method=\"eth_mistake\" id=\"number\" connection=2 peer=", " code=-32601"],
+    ]) {
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+    }
+    assert!(!lines[0].contains("code="), "{}", lines[0]);
+}

@@ -7,7 +7,8 @@
 //! 3. Bytes, calls and connections are limited.
 //! 4. With `--metrics`, requests of clients are counted, and a real Prometheus answers the
 //!    dashboard's queries.
-//! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
+//! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs, and the pool
+//!    its transactions.
 
 mod dev;
 mod follow;
@@ -124,6 +125,34 @@ fn after_a_restart_the_chain_has_its_blocks() {
     node.end();
     let verified = crate::chain::json(&["verify", &folder]);
     assert_eq!(verified["state_root_compared"], true, "{verified}");
+}
+
+/// Transactions that wait for a lower nonce are in no block.
+#[test]
+fn after_a_restart_the_pool_has_its_transactions() {
+    let mut node = RpcNode::new();
+    let waiting = |node: &RpcNode| node.call("txpool_status", json!([]));
+    let both = json!({"pending": "0x0", "queued": "0x2"});
+    node.transfer(1, 1);
+    node.transfer(2, 1);
+    node.kill();
+    node.start();
+    assert_eq!(waiting(&node), both);
+    let (_, said) = node.end_saying();
+    assert!(said.contains("2 transactions wait in the pool; "), "{said}");
+    let file = Path::new(&node.folder()).join("pool.rlp");
+    let mut bytes = fs::read(&file).expect("it is there");
+    bytes.truncate(bytes.len() - 1);
+    fs::write(&file, bytes).expect("written");
+    node.start();
+    assert_eq!(waiting(&node)["queued"], "0x1");
+    assert!(file.with_file_name("pool.rlp.unread").exists());
+    node.transfer(2, 1);
+    let hash = node.transfer(0, 1);
+    node.receipt(&hash);
+    // What was read is included.
+    let nonce = || node.call("eth_getTransactionCount", json!([node::SENDER, "latest"]));
+    while nonce() != "0x3" {}
 }
 
 /// Headers commit to the state, so a chain that another folder builds from the blocks' bytes is

@@ -151,6 +151,11 @@ impl RpcNode {
         let mut address = || {
             said.clear();
             errors.read_line(&mut said).expect("a line");
+            // What was read of the pool's file.
+            while said.contains("pool.rlp") {
+                said.clear();
+                errors.read_line(&mut said).expect("a line");
+            }
             let (name, address) = said.trim().split_once(": http://").expect("an address");
             assert!(address.starts_with("127.0.0.1:"), "{said}");
             (name.to_owned(), address.to_owned())

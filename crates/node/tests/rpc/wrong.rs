@@ -12,7 +12,7 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
         (send("0x".into()), -32602, "no signed transaction"),
         (send("0xc0".into()), -32602, "no signed transaction"),
         (send(format!("{}00", raw(0, 1, 7_008, 21_000))), -32602, "bytes follow"),
-        (send("0x03c0".into()), -32003, "blob transactions are not supported"),
+        (send("0x03c0".into()), -32602, "no signed transaction"),
         (send(raw(0, 1, 1, 21_000)), -32003, "invalid chain ID"),
         (send(raw(0, 1, 7_008, 20_999)), -32003, "gas"),
         (send(raw(0, 1, 7_008, 17_000_000)), -32003, "gas"),

@@ -29,6 +29,7 @@ fn limits() -> PoolConfig {
         max_bytes: 18_000,
         max_per_sender: 4,
         replacement_percent: 10,
+        ..PoolConfig::default()
     }
 }
 

@@ -3,10 +3,12 @@
 use super::*;
 use crate::{
     Node, NodeConfig,
-    testing::{begun, node, payment},
+    testing::{begun, node, payment, sign},
 };
-use alloy_primitives::Address;
-use braid_chain::MemoryStore;
+use alloy_consensus::TxEip4844;
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, hex};
+use braid_chain::{MemoryStore, pool::SignedTransaction};
 use core::time::Duration;
 use serde_json::{Value, json};
 use std::{
@@ -235,7 +237,9 @@ fn what_clients_ask_for_is_counted() {
     let batch = format!("[{id},{},{id}]", call("eth_mistake", ""));
     assert!(post("localhost", &batch).contains("-32601"));
     assert!(post("evil.example", &id).starts_with("HTTP/1.1 403"));
-    assert!(post("localhost", &call("eth_sendRawTransaction", r#""0x03""#)).contains("blob"));
+    let bare = SignedTransaction::Eip4844(sign(0, TxEip4844::default()));
+    let bare = format!("\"{}\"", hex::encode_prefixed(bare.encoded_2718()));
+    assert!(post("localhost", &call("eth_sendRawTransaction", &bare)).contains("sidecar"));
     shared.send(payment(0, 0, 10_u128.pow(10))).expect("admitted");
     shared.send(payment(0, 0, 10_u128.pow(10))).expect_err("known");
     let counts = shared.usage().read();
