@@ -9,10 +9,11 @@ mod common;
 
 use braid_evm::{
     Block, Config, Executed, ExecutedStatus, Executor, Outcome, Precompile, PrecompileCall,
-    PrecompileEnd, PrecompileState, StateUnavailable,
+    PrecompileState,
 };
 use common::{account, funded, rules};
 use revm::context::TxEnv;
+use revm::precompile::{PrecompileError, PrecompileOutput};
 use revm::primitives::{Address, U256};
 use std::error::Error;
 use std::sync::Arc;
@@ -32,15 +33,15 @@ impl Precompile for BalanceOf {
         &self,
         call: PrecompileCall<'_>,
         state: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable> {
+    ) -> Result<PrecompileOutput, PrecompileError> {
         if call.input.len() != 20 || call.gas_limit < PRICE {
-            return Ok(PrecompileEnd::Failure);
+            return Ok(call.halt("not an address and its gas"));
         }
         // The error of a read must be passed on: if the value is not available yet, the call is
         // repeated.
         let balance = state.balance(Address::from_slice(call.input))?;
         let output = balance.to_be_bytes::<32>().into();
-        Ok(PrecompileEnd::Success { gas_used: PRICE, output })
+        Ok(call.success(PRICE, output))
     }
 }
 

@@ -102,10 +102,9 @@ pub use evm::{
     Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, Block,
     BlockError, BlockErrorKind, BlockOutput, BlockPosition, BuiltBlock, ChainRules, ChangeKind,
     Cloned, Committed, DaoFork, Declaration, DeclaredLocation, Executed, ExecutedStatus, Ommer,
-    Outcome, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection,
-    ReplayBase, ReplayContext, ReplayError, Replayed, ReplayedNext, Replays, Segment, SlotChange,
-    StateSource, StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared,
-    push_deposits,
+    Outcome, Precompile, PrecompileCall, PrecompileState, Reason, Rejection, ReplayBase,
+    ReplayContext, ReplayError, Replayed, ReplayedNext, Replays, Segment, SlotChange, StateSource,
+    StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared, push_deposits,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

@@ -23,9 +23,9 @@ use alloy_evm::block::{
 use alloy_evm::eth::receipt_builder::ReceiptBuilder;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_evm::eth::{EthBlockExecutor, EthTxResult};
-use alloy_evm::precompiles::PrecompilesMap;
+use alloy_evm::precompiles::{Precompile, PrecompilesMap};
 use alloy_evm::{Evm, EvmEnv, FromRecoveredTx, FromTxWithEncoded, RecoveredTx};
-use alloy_primitives::{B256, Log, U256};
+use alloy_primitives::{Address, B256, Log, U256};
 use core::any::Any;
 use core::fmt;
 use core::ops::ControlFlow;
@@ -174,16 +174,25 @@ where
         }
     }
 
-    /// Returns whether precompiles were added to the `Evm` or removed from it. Workers do not know
+    /// Returns whether the precompiles of the `Evm` are not those of Ethereum. Workers do not know
     /// about such changes.
     fn has_other_precompiles(&self) -> bool {
         let precompiles: &dyn Any = self.ethereum.evm.precompiles();
+        let Some(found) = precompiles.downcast_ref::<PrecompilesMap>() else { return false };
+        // A changed map is dynamic, also if an address and its name are as before. Only its debug
+        // format tells.
+        if format!("{found:?}") != "PrecompilesMap::Builtin" {
+            return true;
+        }
         let spec = PrecompileSpecId::from_spec_id(self.ethereum.evm.cfg_env().spec);
-        let ethereum = Precompiles::new(spec).addresses_set();
-        precompiles.downcast_ref::<PrecompilesMap>().is_some_and(|precompiles| {
-            precompiles.addresses().count() != ethereum.len()
-                || precompiles.addresses().any(|address| !ethereum.contains(address))
-        })
+        let ethereum = Precompiles::new(spec);
+        let is_known = |address: &Address| {
+            let (found, known) = (found.get(address), ethereum.get(address));
+            let names =
+                found.as_ref().zip(known).map(|(found, known)| (found.precompile_id(), known.id()));
+            names.is_some_and(|(found, known)| found == known)
+        };
+        found.addresses().count() != ethereum.len() || !found.addresses().all(is_known)
     }
 
     /// Executes the block on the calling thread.

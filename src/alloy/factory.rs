@@ -79,6 +79,11 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
 
     /// Adds precompiles to Ethereum's, for blocks that are executed whole. Calls that execute a
     /// single transaction use the precompiles of their `Evm`.
+    ///
+    /// Without this call, a block whose `Evm` has other precompiles than Ethereum's runs on the
+    /// calling thread, with them. Two changes of a `PrecompilesMap` cannot be seen from outside: a
+    /// lookup function, and a map made from functions with Ethereum's names and addresses. For
+    /// these, use [`with_evm_factory`](BraidExecutorFactory::with_evm_factory).
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
         // The existing executors were created without these precompiles.

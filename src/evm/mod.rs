@@ -74,9 +74,7 @@ pub use exec::change::{AccountChange, ChangeKind, SlotChange};
 pub(crate) use exec::custom_evm::{CustomEvm, CustomRun};
 pub(crate) use exec::extensions::Extensions;
 pub use exec::input::{Block, ChainRules, DaoFork, Ommer};
-pub use exec::precompile::{
-    Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
-};
+pub use exec::precompile::{Precompile, PrecompileCall, PrecompileState, StateUnavailable};
 pub use exec::rejection::Rejection;
 #[cfg(feature = "alloy")]
 pub(crate) use exec::stopped::ViewStopped;

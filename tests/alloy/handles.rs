@@ -21,7 +21,7 @@ use crate::support::fixtures::{block_files, fixtures};
 use alloy_evm::block::OnStateHook;
 use alloy_evm::block::{BlockExecutor, BlockExecutorFactory};
 use alloy_evm::eth::EthBlockExecutorFactory;
-use alloy_evm::precompiles::DynPrecompile;
+use alloy_evm::precompiles::{DynPrecompile, Precompile as _, PrecompilesMap};
 use alloy_evm::{EthEvmFactory, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_blocks::block::Block;
@@ -33,13 +33,20 @@ use braid_evm::{Cloned, Policy};
 use braid_testkit::generate::Case;
 use revm::DatabaseRef;
 use revm::database::states::bundle_state::BundleRetention;
-use revm::precompile::{PrecompileId, PrecompileOutput};
+use revm::precompile::{
+    Precompile, PrecompileError, PrecompileHalt, PrecompileId, PrecompileOutput, PrecompileResult,
+    PrecompileSpecId, Precompiles,
+};
 use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+/// The address of a precompile of Ethereum.
+const IDENTITY: Address = revm::precompile::u64_to_address(4);
 
 fn with_handles<D>(factory: Ours, database: &D) -> Ours
 where
@@ -294,12 +301,13 @@ fn access_lists_are_the_same_with_handles() {
     }
 }
 
-/// Executes `block` with an `Evm` to which a precompile was added.
-fn run_with_precompile<F>(
+/// Executes `block` with an `Evm` whose precompiles `change` changes.
+fn run_with_precompiles<F>(
     factory: &F,
     block: &Block,
     transactions: &Transactions,
     database: MemoryDatabase,
+    change: fn(&mut PrecompilesMap),
 ) -> Left
 where
     F: Factory + BlockExecutorFactory<EvmFactory = EthEvmFactory>,
@@ -307,31 +315,102 @@ where
     let mut state = state_over(database);
     let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
     let mut evm = factory.evm_factory().create_evm(&mut state, env);
-    evm.precompiles_mut().apply_precompile(&MEETING, |_| {
-        Some(DynPrecompile::new(PrecompileId::custom("added"), |input| {
-            Ok(PrecompileOutput::new(1_234, Bytes::new(), input.reservoir))
-        }))
-    });
+    change(evm.precompiles_mut());
     let executor = factory.create_executor(evm, context(block));
     let result = executor.execute_block(transactions.iter().cloned());
     state.merge_transitions(BundleRetention::Reverts);
     (result.map_err(|error| error.to_string()), state.take_bundle())
 }
 
+/// A precompile that uses this much gas.
+fn costing(id: PrecompileId) -> DynPrecompile {
+    DynPrecompile::new(id, |input| Ok(PrecompileOutput::new(1_234, Bytes::new(), input.reservoir)))
+}
+
+fn added(precompiles: &mut PrecompilesMap) {
+    precompiles.apply_precompile(&MEETING, |_| Some(costing(PrecompileId::custom("added"))));
+}
+
+/// Changes what a precompile of Ethereum does; its address and its name stay.
+fn replaced(precompiles: &mut PrecompilesMap) {
+    precompiles.map_precompile(&IDENTITY, |before| costing(before.precompile_id().clone()));
+}
+
+/// As [`replaced`], in a map that was made with it.
+fn remade(precompiles: &mut PrecompilesMap) {
+    let cheap = |_: &[u8], _: u64, reservoir: u64| {
+        Ok(PrecompileOutput::new(1_234, Bytes::new(), reservoir))
+    };
+    let mut ethereum = Precompiles::new(PrecompileSpecId::BERLIN).clone();
+    ethereum.extend([Precompile::new(PrecompileId::custom("cheap"), IDENTITY, cheap)]);
+    *precompiles = PrecompilesMap::new(Cow::Owned(ethereum));
+}
+
 #[test]
 fn precompiles_of_the_evm_are_called() {
-    let (block, database) = calls(|_| MEETING);
-    let transactions = shells(&block.transactions);
-    let theirs = theirs(&block);
-    let expected = run_with_precompile(&theirs, &block, &transactions, database.clone());
-    let without = run(&theirs, &block, &transactions, database.clone());
-    assert_ne!(expected.0, without.0, "the precompile is called");
-    for workers in WORKERS {
-        let plain = ours(&block, workers);
-        let handles = with_handles(ours(&block, workers), &database);
-        for factory in [plain, handles] {
-            let found = run_with_precompile(&factory, &block, &transactions, database.clone());
-            assert_equal(&expected, &found, &format!("{workers} workers"));
+    let changes: [(fn(&mut PrecompilesMap), Address); 3] =
+        [(added, MEETING), (replaced, IDENTITY), (remade, IDENTITY)];
+    for (change, called) in changes {
+        let (block, database) = calls(|_| called);
+        let transactions = shells(&block.transactions);
+        let theirs = theirs(&block);
+        let expected =
+            run_with_precompiles(&theirs, &block, &transactions, database.clone(), change);
+        let without = run(&theirs, &block, &transactions, database.clone());
+        assert_ne!(expected.0, without.0, "the precompile is called");
+        for workers in WORKERS {
+            let plain = ours(&block, workers);
+            let handles = with_handles(ours(&block, workers), &database);
+            for factory in [plain, handles] {
+                let found =
+                    run_with_precompiles(&factory, &block, &transactions, database.clone(), change);
+                assert_equal(&expected, &found, &format!("{workers} workers"));
+            }
+        }
+    }
+}
+
+/// A precompile of revm, which ends as the first byte of its input says.
+fn ending(input: &[u8], gas_limit: u64, reservoir: u64) -> PrecompileResult {
+    let output = Bytes::copy_from_slice(input);
+    Ok(match input[0] {
+        0 => PrecompileOutput {
+            gas_refunded: 900,
+            ..PrecompileOutput::new(3_000, output, reservoir)
+        },
+        1 => PrecompileOutput::revert(20, output, reservoir),
+        2 => PrecompileOutput::halt(PrecompileHalt::OutOfGas, reservoir),
+        3 => PrecompileOutput::halt(PrecompileHalt::other_static("no"), reservoir),
+        4 => PrecompileOutput::new(gas_limit + 1, output, reservoir),
+        _ => return Err(PrecompileError::Fatal("it is broken".to_owned())),
+    })
+}
+
+#[test]
+fn precompiles_of_revm_are_given_as_they_are() {
+    let add = |precompiles: &mut PrecompilesMap| {
+        precompiles.apply_precompile(&MEETING, |_| {
+            let id = PrecompileId::custom("ending");
+            Some(DynPrecompile::new(id, |input| ending(input.data, input.gas, input.reservoir)))
+        });
+    };
+    for ends in [5, 6] {
+        let (mut block, database) = calls(|_| MEETING);
+        for (index, tx) in (0_u8..).zip(&mut block.transactions) {
+            tx.data = vec![index % ends, index].into();
+        }
+        let transactions = shells(&block.transactions);
+        let expected =
+            run_with_precompiles(&theirs(&block), &block, &transactions, database.clone(), add);
+        assert_eq!(expected.0.is_err(), ends == 6);
+        for workers in WORKERS {
+            let own = Precompile::new(PrecompileId::custom("ending"), MEETING, ending);
+            let plain = ours(&block, workers).with_precompiles(vec![Arc::new(own)]);
+            let handles = with_handles(plain.clone(), &database);
+            for factory in [plain, handles] {
+                let found = run(&factory, &block, &transactions, database.clone());
+                assert_equal(&expected, &found, &format!("{workers} workers, {ends} ends"));
+            }
         }
     }
 }

@@ -36,13 +36,11 @@ use braid_blocks::hooked::Read;
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_blocks::sequential::{ForkSpec, Receipts, envelope};
 use braid_evm::alloy::BraidExecutorFactory;
-use braid_evm::{
-    Config, Forced, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState,
-    StateUnavailable,
-};
+use braid_evm::{Config, Forced, Policy, Precompile, PrecompileCall, PrecompileState};
 use braid_testkit::generate::Case;
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::database::BundleState;
+use revm::precompile::{PrecompileError, PrecompileOutput};
 use revm::primitives::hardfork::SpecId;
 use running::{run, run_one_by_one, run_upon_each_other};
 use std::borrow::Cow;
@@ -292,11 +290,11 @@ impl Precompile for Meeting {
 
     fn call(
         &self,
-        _: PrecompileCall<'_>,
+        call: PrecompileCall<'_>,
         _: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable> {
+    ) -> Result<PrecompileOutput, PrecompileError> {
         self.meet();
-        Ok(PrecompileEnd::Success { gas_used: 100, output: Bytes::new() })
+        Ok(call.success(100, Bytes::new()))
     }
 }
 

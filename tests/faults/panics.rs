@@ -8,13 +8,14 @@ use braid_blocks::hooked::Read;
 use braid_blocks::memory::MemoryAccount;
 use braid_evm::{
     BlockErrorKind, Cloned, Executor, Forced, Mode, Outcome, Policy, Precompile, PrecompileCall,
-    PrecompileEnd, PrecompileState, StateUnavailable,
+    PrecompileState,
 };
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::Expected;
 use braid_testkit::pace::Gate;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode;
+use revm::precompile::{PrecompileError, PrecompileOutput};
 use revm::primitives::hardfork::SpecId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -70,9 +71,9 @@ impl Precompile for Reader {
 
     fn call(
         &self,
-        _: PrecompileCall<'_>,
+        call: PrecompileCall<'_>,
         state: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable> {
+    ) -> Result<PrecompileOutput, PrecompileError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let value = match (state.slot(self.of, U256::ZERO), self.habit) {
             (Ok(value), Habit::PanicsAt(bad)) if value == U256::from(bad) => {
@@ -81,10 +82,10 @@ impl Precompile for Reader {
             (Ok(value), _) => value,
             (Err(_), Habit::MakesUp) => U256::from(12_345),
             (Err(_), Habit::PanicsIfRefused) => std::panic::panic_any(PanicsAgain),
-            (Err(unavailable), _) => return Err(unavailable),
+            (Err(unavailable), _) => return Err(unavailable.into()),
         };
         let output = Bytes::copy_from_slice(&value.to_be_bytes::<32>());
-        Ok(PrecompileEnd::Success { gas_used: 100, output })
+        Ok(call.success(100, output))
     }
 }
 

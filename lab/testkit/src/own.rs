@@ -1,10 +1,11 @@
 //! A fee and a precompile of a custom chain, in Braid's form.
 
 use alloy_primitives::{Address, Bytes, U256};
-use braid_evm::{
-    Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable, Surcharge,
+use braid_evm::{Precompile, PrecompileCall, PrecompileState, Surcharge};
+use revm::{
+    context::TxEnv,
+    precompile::{PrecompileError, PrecompileOutput},
 };
-use revm::context::TxEnv;
 
 /// A fee that each sender pays on top of the gas, as a rollup may charge for publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +80,15 @@ impl Precompile for Teller {
         &self,
         call: PrecompileCall<'_>,
         state: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable> {
+    ) -> Result<PrecompileOutput, PrecompileError> {
         let of = self.of.unwrap_or(call.caller);
         let balance = state.balance(of)?;
         let slot = state.slot(of, U256::ZERO)?;
         let gas_used = Self::GAS;
         Ok(match Self::tell(call.input, balance, slot) {
-            Told::This(output) => PrecompileEnd::Success { gas_used, output },
-            Told::Reverted => PrecompileEnd::Revert { gas_used, output: Bytes::new() },
-            Told::Failed => PrecompileEnd::Failure,
+            Told::This(output) => call.success(gas_used, output),
+            Told::Reverted => call.revert(gas_used, Bytes::new()),
+            Told::Failed => call.halt("no"),
         })
     }
 }

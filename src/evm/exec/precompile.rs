@@ -6,7 +6,7 @@ use revm::context::{Cfg, ContextTr};
 use revm::context_interface::JournalTr;
 use revm::handler::{EthPrecompiles, PrecompileProvider, precompile_output_to_interpreter_result};
 use revm::interpreter::{CallInputs, InterpreterResult};
-use revm::precompile::{PrecompileHalt, PrecompileOutput};
+use revm::precompile::{PrecompileError, PrecompileHalt, PrecompileOutput};
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
@@ -26,12 +26,28 @@ pub trait Precompile: Debug + Send + Sync {
     /// Runs one call.
     ///
     /// # Errors
-    /// [`StateUnavailable`], passed on from a read.
+    /// [`StateUnavailable`], passed on from a read with `?`. Any other error rejects the
+    /// transaction, as in revm.
     fn call(
         &self,
         call: PrecompileCall<'_>,
         state: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable>;
+    ) -> Result<PrecompileOutput, PrecompileError>;
+}
+
+/// Precompiles of revm, which read no state, are given as they are.
+impl Precompile for revm::precompile::Precompile {
+    fn address(&self) -> Address {
+        *self.address()
+    }
+
+    fn call(
+        &self,
+        call: PrecompileCall<'_>,
+        _: &mut dyn PrecompileState,
+    ) -> Result<PrecompileOutput, PrecompileError> {
+        self.execute(call.input, call.gas_limit, call.reservoir)
+    }
 }
 
 /// One call of a precompile.
@@ -48,28 +64,28 @@ pub struct PrecompileCall<'a> {
     pub value: U256,
     /// Whether state changes are forbidden (a static call).
     pub is_static: bool,
+    /// Gas of the reservoir of EIP-8037; zero before the fork that has it.
+    pub reservoir: u64,
 }
 
-/// How a call ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PrecompileEnd {
-    /// The call succeeded.
-    Success {
-        /// Gas used.
-        gas_used: u64,
-        /// Returned data.
-        output: Bytes,
-    },
-    /// The call reverted; the unused gas is returned.
-    Revert {
-        /// Gas used.
-        gas_used: u64,
-        /// Returned data.
-        output: Bytes,
-    },
-    /// The call failed and used all its gas.
-    Failure,
+impl PrecompileCall<'_> {
+    /// Returns the result of a call that succeeds.
+    #[must_use]
+    pub const fn success(&self, gas_used: u64, output: Bytes) -> PrecompileOutput {
+        PrecompileOutput::new(gas_used, output, self.reservoir)
+    }
+
+    /// Returns the result of a call that reverts; the unused gas is returned.
+    #[must_use]
+    pub const fn revert(&self, gas_used: u64, output: Bytes) -> PrecompileOutput {
+        PrecompileOutput::revert(gas_used, output, self.reservoir)
+    }
+
+    /// Returns the result of a call that halts, and so uses all its gas.
+    #[must_use]
+    pub const fn halt(&self, reason: &'static str) -> PrecompileOutput {
+        PrecompileOutput::halt(PrecompileHalt::other_static(reason), self.reservoir)
+    }
 }
 
 /// A read failed or must wait for another transaction: return this error, the call will be
@@ -77,6 +93,12 @@ pub enum PrecompileEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state is not available; the call will be repeated")]
 pub struct StateUnavailable;
+
+impl From<StateUnavailable> for PrecompileError {
+    fn from(error: StateUnavailable) -> Self {
+        Self::Fatal(error.to_string())
+    }
+}
 
 /// The state that a precompile can read. Reads are recorded; they cost no gas by themselves.
 pub trait PrecompileState {
@@ -183,21 +205,10 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPreco
             caller: inputs.caller,
             value: inputs.value.get(),
             is_static: inputs.is_static,
+            reservoir: inputs.reservoir,
         };
         let mut state = JournalState { context, reads: &mut self.reads };
-        let end = own.call(call, &mut state).map_err(|error| error.to_string())?;
-        let reservoir = inputs.reservoir;
-        let output = match end {
-            PrecompileEnd::Success { gas_used, output } => {
-                PrecompileOutput::new(gas_used, output, reservoir)
-            }
-            PrecompileEnd::Revert { gas_used, output } => {
-                PrecompileOutput::revert(gas_used, output, reservoir)
-            }
-            PrecompileEnd::Failure => {
-                PrecompileOutput::halt(PrecompileHalt::other_static("precompile failed"), reservoir)
-            }
-        };
+        let output = own.call(call, &mut state).map_err(|error| error.to_string())?;
         Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
     }
 

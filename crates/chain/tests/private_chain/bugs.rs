@@ -2,11 +2,9 @@
 
 use super::{MAINNET_WRITE, WRITE, example, forced, states};
 use alloy_primitives::Address;
-use braid_evm::{
-    Executor, Forced, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState,
-    StateUnavailable,
-};
+use braid_evm::{Executor, Forced, Policy, Precompile, PrecompileCall, PrecompileState};
 use example::{precompile::Holdings, rules};
+use revm::precompile::{PrecompileError, PrecompileOutput};
 use std::{
     sync::{Arc, Condvar, Mutex},
     thread::{self, ThreadId},
@@ -43,12 +41,12 @@ impl Precompile for OnlyHere {
         &self,
         call: PrecompileCall<'_>,
         state: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable> {
+    ) -> Result<PrecompileOutput, PrecompileError> {
         let mut called = self.called_elsewhere.lock().expect("no call panics");
         if thread::current().id() != self.here {
             *called = true;
             self.changed.notify_all();
-            return Ok(PrecompileEnd::Failure);
+            return Ok(call.halt("bad input"));
         }
         // Otherwise this thread may run all calls while the system delays the others.
         let wait = self.changed.wait_timeout_while(called, Duration::from_secs(10), |it| !*it);

@@ -16,7 +16,8 @@ use braid_blocks::{
 };
 use braid_cli::bench::{BenchError, Series};
 use braid_evm::{
-    BlockError, BlockOutput, Cloned, Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random,
+    BlockError, BlockOutput, Cloned, Config, Executor, alloy::BraidExecutorFactory,
+    runtime::simulated::Random,
 };
 use core::{fmt, hint::black_box, num::NonZeroU16, ops::ControlFlow};
 use revm::{

@@ -1,7 +1,8 @@
 //! The chain's own precompile: what several accounts hold together, in one call.
 
 use alloy_primitives::{Address, B256, U256, address};
-use braid_evm::{Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable};
+use braid_evm::{Precompile, PrecompileCall, PrecompileState};
+use revm::precompile::{PrecompileError, PrecompileOutput};
 
 /// Adds up balances. Input: addresses as 32-byte words, as Solidity encodes them. Output: the sum of
 /// their balances in wei, as one word.
@@ -29,11 +30,11 @@ impl Precompile for Holdings {
         &self,
         call: PrecompileCall<'_>,
         state: &mut dyn PrecompileState,
-    ) -> Result<PrecompileEnd, StateUnavailable> {
+    ) -> Result<PrecompileOutput, PrecompileError> {
         let words = call.input.chunks_exact(32);
         let gas_used = Self::GAS + Self::ACCOUNT_GAS * words.len() as u64;
         if !words.remainder().is_empty() || gas_used > call.gas_limit {
-            return Ok(PrecompileEnd::Failure);
+            return Ok(call.halt("bad input"));
         }
         let mut sum = U256::ZERO;
         for word in words {
@@ -42,6 +43,6 @@ impl Precompile for Holdings {
             sum = sum.wrapping_add(balance);
         }
         let output = sum.to_be_bytes::<32>().into();
-        Ok(PrecompileEnd::Success { gas_used, output })
+        Ok(call.success(gas_used, output))
     }
 }
