@@ -348,7 +348,8 @@ fn remade(precompiles: &mut PrecompilesMap) {
 
 #[test]
 fn precompiles_of_the_evm_are_called() {
-    let changes: [(fn(&mut PrecompilesMap), Address); 3] =
+    type Change = fn(&mut PrecompilesMap);
+    let changes: [(Change, Address); 3] =
         [(added, MEETING), (replaced, IDENTITY), (remade, IDENTITY)];
     for (change, called) in changes {
         let (block, database) = calls(|_| called);

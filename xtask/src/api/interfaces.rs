@@ -45,6 +45,8 @@ const EVM: Interface = Interface {
         "revm_handler",
         "revm_inspector",
         "revm_interpreter",
+        // What a precompile returns.
+        "revm_precompile",
         "revm_primitives",
         "revm_state",
         // For the feature `serde`.
