@@ -13,6 +13,7 @@ use braid_fuzz::targets::{
     JOURNALS, JSON_RPC, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target,
     VERSION_CHAIN,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Returns the inputs of `target` in `folder`, by name.
@@ -135,13 +136,19 @@ fn encodings_are_right() {
     replay(RLP);
 }
 
+/// Whether the target finds something wrong with the bug; a panic counts.
+fn is_noticed(bug: Seeded, target: Target, bytes: &[u8]) -> bool {
+    let checked = catch_unwind(AssertUnwindSafe(|| bug.with(|| target.check(bytes))));
+    !matches!(checked, Ok(Ok(())))
+}
+
 #[test]
 fn every_target_has_inputs_that_notice_seeded_bugs() {
     let mut survivors = Vec::new();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
         for bug in Seeded::of(target.name) {
-            let notices = |bytes: &[u8]| bug.with(|| target.check(bytes)).is_err();
+            let notices = |bytes: &[u8]| is_noticed(bug, target, bytes);
             // Some inputs run on threads, which interleave at random.
             let noticed = (0..3).find_map(|_| inputs.iter().find(|(_, bytes)| notices(bytes)));
             match noticed {
@@ -165,7 +172,7 @@ fn inputs_are_found_for_bugs_that_survive() {
     let mut next = || random.next_u64();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
-        let is_wrong = |bytes: &[u8], bug: Seeded| bug.with(|| target.check(bytes)).is_err();
+        let is_wrong = |bytes: &[u8], bug: Seeded| is_noticed(bug, target, bytes);
         let noticed = |bug: &Seeded| inputs.iter().any(|(_, bytes)| is_wrong(bytes, *bug));
         for bug in Seeded::of(target.name).into_iter().filter(|bug| !noticed(bug)) {
             let found = (0..400_000).find_map(|_| {

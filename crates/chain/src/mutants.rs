@@ -159,10 +159,19 @@ pub fn active() -> Option<Bug> {
 /// Runs `body` with `bug` on this thread.
 #[cfg(any(test, feature = "mutants"))]
 pub fn with_bug<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> T {
-    let before = ACTIVE.replace(bug);
-    let result = body();
-    ACTIVE.set(before);
-    result
+    let _before = Before(ACTIVE.replace(bug));
+    body()
+}
+
+/// Makes the earlier bug active again when it is dropped, even by a panic.
+#[cfg(any(test, feature = "mutants"))]
+struct Before(Option<Bug>);
+
+#[cfg(any(test, feature = "mutants"))]
+impl Drop for Before {
+    fn drop(&mut self) {
+        ACTIVE.set(self.0);
+    }
 }
 
 /// Returns `body` to run on another thread, with the bug of this thread.
