@@ -1,8 +1,8 @@
 //! The file that keeps the transactions of the pool over a restart: their encodings, one after the
-//! other, as nodes send them to each other (RLP), with the sidecars of blob transactions. Transactions are appended as they are admitted, so a killed
-//! process loses none, and a power failure only the last ones. The file also has transactions that
-//! are in blocks by now; it is rewritten without them at the start, at the end, and when it has
-//! doubled.
+//! other, as nodes send them to each other (RLP), with the sidecars of blob transactions.
+//! Transactions are appended as they are admitted, so a killed process loses none, and a power
+//! failure only the last ones. The file also has transactions that are in blocks by now; it is
+//! rewritten without them at the start, at the end, and when it has doubled.
 
 use alloy_eips::eip2718::Decodable2718;
 use braid_chain::pool::{NetworkTransaction, PoolTransaction};
