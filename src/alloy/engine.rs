@@ -26,8 +26,8 @@ pub(super) struct Engine {
 
 /// The executors, and the counters.
 pub(super) struct Shared {
-    /// One item per executor that is not leased; `None` if its threads have not been started.
-    idle: (Sender<Option<IdleExecutor>>, Receiver<Option<IdleExecutor>>),
+    /// One item per executor that is not leased.
+    idle: (Sender<IdleExecutor>, Receiver<IdleExecutor>),
     pub(super) blocks: AtomicU64,
     pub(super) transactions: AtomicU64,
     pub(super) sequential: AtomicU64,
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         let idle = bounded(EXECUTORS);
-        (0..EXECUTORS).for_each(|_| drop(idle.0.try_send(None)));
+        (0..EXECUTORS).for_each(|_| drop(idle.0.try_send(IdleExecutor::default())));
         Self {
             idle,
             blocks: AtomicU64::new(0),
@@ -46,10 +46,41 @@ impl Default for Shared {
     }
 }
 
-/// An executor that is not in use, and its thread if that was started.
+/// An executor that is not in use, and what belongs to it.
+#[derive(Default)]
 struct IdleExecutor {
-    executor: Box<Executor>,
+    /// `None` until it has started.
+    executor: Option<Box<Executor>>,
+    /// The thread that it runs on while the calling thread serves reads, if that was started.
     runner: Option<BlockThread>,
+    /// Set if the executor has fewer workers than intended.
+    retry: Option<Retry>,
+}
+
+/// When to start the threads of an executor again, after the system has refused some.
+#[derive(Clone, Copy)]
+struct Retry {
+    /// Blocks until then.
+    left: u32,
+    /// Blocks between the last attempt and the next one.
+    interval: u32,
+}
+
+impl Retry {
+    /// The first interval. Each one is twice the one before, up to the last.
+    const FIRST: u32 = 16;
+    const LAST: u32 = 4_096;
+
+    fn after(earlier: Option<Self>) -> Self {
+        let interval = earlier.map_or(Self::FIRST, |it| Self::LAST.min(2 * it.interval));
+        Self { left: interval, interval }
+    }
+
+    /// Counts a block, and returns whether it starts the threads.
+    const fn is_due(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
 }
 
 /// An executor, and the thread that it runs on while the calling thread serves reads.
@@ -60,14 +91,14 @@ pub(super) struct ThreadedExecutor {
 
 /// The right to use one of the executors, until it is dropped.
 pub(super) struct ExecutorLease<'e> {
-    idle: Option<IdleExecutor>,
+    idle: IdleExecutor,
     shared: &'e Shared,
 }
 
 impl Drop for ExecutorLease<'_> {
     fn drop(&mut self) {
         // The channel has room, because the item was taken from it.
-        drop(self.shared.idle.0.try_send(self.idle.take()));
+        drop(self.shared.idle.0.try_send(core::mem::take(&mut self.idle)));
     }
 }
 
@@ -137,7 +168,7 @@ impl Engine {
         let Shared { idle: (kept, idle), .. } = &*self.shared;
         let mut first = if waits { idle.recv().ok()? } else { idle.try_recv().ok()? };
         // One that has started is preferred: it has threads, and has learned from earlier blocks.
-        if first.is_none()
+        if first.executor.is_none()
             && let Ok(other) = idle.try_recv()
         {
             drop(kept.try_send(core::mem::replace(&mut first, other)));
@@ -153,19 +184,40 @@ impl Engine {
 }
 
 impl ExecutorLease<'_> {
-    /// Returns the executor. `start` starts it the first time.
+    /// Returns the executor. The first time, `start` starts it with `workers` workers. If the system
+    /// refuses threads, `start` returns an executor with fewer workers, and later blocks try again.
     ///
     /// # Errors
-    /// Returns any error of `start`.
-    pub(super) fn executor(
+    /// Returns any error of the first `start`.
+    pub(super) fn start(
         &mut self,
-        start: impl FnOnce() -> std::io::Result<Executor>,
+        workers: NonZeroU16,
+        start: impl FnOnce(NonZeroU16) -> std::io::Result<Executor>,
     ) -> std::io::Result<&mut Executor> {
-        let idle = match self.idle.take() {
-            Some(idle) => idle,
-            None => IdleExecutor { executor: Box::new(start()?), runner: None },
-        };
-        Ok(&mut self.idle.insert(idle).executor)
+        let IdleExecutor { executor, retry, .. } = &mut self.idle;
+        let is_due = executor.is_none() || retry.as_mut().is_some_and(Retry::is_due);
+        if is_due {
+            let number = |executor: &Executor| executor.config().workers;
+            match (start(workers), executor.as_deref().map(number)) {
+                // The one with fewer workers is kept if there are not more: it has learned.
+                (Ok(other), before) if before.is_none_or(|before| number(&other) > before) => {
+                    *executor = Some(Box::new(other));
+                }
+                (Err(error), None) => return Err(error),
+                _ => {}
+            }
+            let is_whole = executor.as_deref().is_some_and(|it| number(it) >= workers);
+            *retry = (!is_whole).then(|| Retry::after(*retry));
+        }
+        Ok(self.executor())
+    }
+
+    /// Returns the executor, which must have been started.
+    pub(super) fn executor(&mut self) -> &mut Executor {
+        match &mut self.idle.executor {
+            Some(executor) => executor,
+            None => unreachable!("the caller has started it"),
+        }
     }
 
     /// Takes the executor, which must have been started, out of the lease, with the thread that it
@@ -174,11 +226,11 @@ impl ExecutorLease<'_> {
     /// # Errors
     /// Returns an error if the system refuses the thread.
     pub(super) fn take_threaded(&mut self) -> std::io::Result<ThreadedExecutor> {
-        let runner = match self.idle.as_mut().and_then(|idle| idle.runner.take()) {
+        let runner = match self.idle.runner.take() {
             Some(runner) => runner,
             None => BlockThread::start()?,
         };
-        let Some(IdleExecutor { executor, .. }) = self.idle.take() else {
+        let Some(executor) = self.idle.executor.take() else {
             unreachable!("the caller has started it")
         };
         Ok(ThreadedExecutor { executor, runner })
@@ -186,7 +238,7 @@ impl ExecutorLease<'_> {
 
     /// Puts the executor back.
     pub(super) fn put_back(&mut self, ThreadedExecutor { executor, runner }: ThreadedExecutor) {
-        self.idle = Some(IdleExecutor { executor, runner: Some(runner) });
+        (self.idle.executor, self.idle.runner) = (Some(executor), Some(runner));
     }
 }
 
@@ -203,7 +255,8 @@ mod tests {
             for _ in 0..EXECUTORS {
                 scope.spawn(|| {
                     let mut lease = engine.lease(false).expect("one is idle");
-                    lease.executor(|| engine.start(engine.workers())).expect("it needs no thread");
+                    let started = lease.start(engine.workers(), |workers| engine.start(workers));
+                    started.expect("it needs no thread");
                     all.wait();
                     assert!(engine.lease(false).is_none(), "all are in use");
                     all.wait();
@@ -212,8 +265,35 @@ mod tests {
         });
         for _ in 0..2 * EXECUTORS {
             let mut lease = engine.lease(true).expect("all are idle");
-            lease.executor(|| panic!("they are started")).expect("an executor");
+            assert!(lease.start(engine.workers(), |_| panic!("it is started")).is_ok());
         }
+    }
+
+    /// Starts executors as if the system refused all threads until block `until`. Returns the
+    /// blocks that tried to start one, and the number of workers of the last block.
+    fn attempts(engine: &Engine, blocks: u32, until: u32) -> (Vec<u32>, u16) {
+        let (mut attempts, mut last) = (Vec::new(), 0);
+        for block in 0..blocks {
+            let start = |workers| {
+                attempts.push(block);
+                engine.start(if block < until { NonZeroU16::MIN } else { workers })
+            };
+            let mut lease = engine.lease(false).expect("one is idle");
+            last = lease.start(engine.workers(), start).expect("one worker").config().workers.get();
+        }
+        (attempts, last)
+    }
+
+    #[test]
+    fn threads_that_were_refused_are_started_later() {
+        // Without handles, the calling thread is none of the workers.
+        let workers = NonZeroU16::new(4).expect("not zero");
+        let new = || Engine::new(Config::with_workers(workers));
+        assert_eq!(attempts(&new(), 200, 40), (vec![0, 16, 48], 3));
+        let (attempts, last) = attempts(&new(), 20_000, u32::MAX);
+        assert_eq!((&attempts[..4], last), (&[0, 16, 48, 112][..], 1));
+        let [.., before, after] = attempts[..] else { panic!("{attempts:?}") };
+        assert_eq!(after - before, Retry::LAST);
     }
 
     #[test]

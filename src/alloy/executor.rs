@@ -152,7 +152,7 @@ where
             return Ok(None);
         }
         let Some(mut lease) = engine.lease(!may_run_here) else { return Ok(None) };
-        let executor = match lease.executor(|| engine.start(engine.workers())) {
+        let executor = match lease.start(engine.workers(), |workers| engine.start(workers)) {
             Ok(executor) => executor,
             Err(_) if may_run_here => return Ok(None),
             Err(error) => return Err(BlockExecutionError::other(error)),
@@ -174,8 +174,8 @@ where
         }
     }
 
-    /// Returns whether the precompiles of the `Evm` are not those of Ethereum. Workers do not know
-    /// about such changes.
+    /// Returns whether the `Evm` has other precompiles than Ethereum's, which the workers would not
+    /// run.
     fn has_other_precompiles(&self) -> bool {
         let precompiles: &dyn Any = self.ethereum.evm.precompiles();
         let Some(found) = precompiles.downcast_ref::<PrecompilesMap>() else { return false };
@@ -226,8 +226,7 @@ where
             beacon_block_root: ethereum.ctx.parent_beacon_block_root,
         };
         let before = handles.before_transactions(env, parent, &source)?;
-        let executor = lease.executor(|| engine.start(engine.workers()));
-        let executor = executor.map_err(BlockExecutionError::other)?;
+        let executor = lease.executor();
         executor.set_access_list(lists);
         let mut commits = Commits::new(true);
         let mut commit_error = None;
@@ -334,6 +333,9 @@ where
         let eip2780 = block.cfg.is_amsterdam_eip2780_enabled().then_some(eip2780);
         let gas = block.cfg.gas_params().initial_tx_gas_for_tx(&empty, eip2780);
         empty.gas_limit = gas.initial_total_gas().max(gas.floor_gas());
+        // An inspector must not see it. The `Evm` does not tell whether one is enabled, so it stays
+        // disabled: only system calls follow, which alloy-evm does not show to inspectors.
+        self.ethereum.evm.disable_inspector();
         // If it fails, precompiles stay cold; Ethereum's system contracts call none of them.
         let _ = self.ethereum.evm.transact_raw(empty);
     }

@@ -42,8 +42,11 @@ where
     check_deposits(&ethereum.spec, &ethereum.receipts)?;
     if let Some(withdrawals) = ethereum.ctx.withdrawals.take() {
         let paid = post_block_withdrawals_balance_increments(&ethereum.spec, time, &withdrawals);
-        let paid = ethereum.evm.db_mut().increment_balances(paid);
-        paid.map_err(|_| BlockValidationError::IncrementBalanceFailed)?;
+        // Without payments, the state hook is not called twice.
+        if !paid.is_empty() {
+            let paid = ethereum.evm.db_mut().increment_balances(paid);
+            paid.map_err(|_| BlockValidationError::IncrementBalanceFailed)?;
+        }
     }
     let has_builders = ethereum.spec.is_amsterdam_active_at_timestamp(time);
     let builders =

@@ -1,13 +1,15 @@
 //! Checks the end of a block from Prague on, where alloy-evm 0.39 deviates from the specification:
 //! our executor for alloy-evm must give the specified results.
 
-use super::running::{run, run_one_by_one, run_upon_each_other};
-use super::{Left, Ours, Receipts, WORKERS, config, ours, shells, spec};
+use super::running::{Factory, run, run_one_by_one, run_upon_each_other, state_over};
+use super::{Left, Ours, Receipts, WORKERS, config, context, ours, shells, spec, theirs};
 use crate::support::scene::{
     ETHER, Scene, authorization, call, contract, create, delegate, pay, rich,
 };
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+use alloy_evm::block::{BlockExecutor, BlockExecutorFactory};
+use alloy_evm::{EthEvmFactory, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use braid_blocks::block::Block;
 use braid_blocks::code::{Code, deploying};
@@ -20,6 +22,8 @@ use braid_evm::{Cloned, Policy};
 use revm::DatabaseRef;
 use revm::bytecode::{Bytecode, opcode};
 use revm::database::BundleState;
+use revm::inspector::Inspector;
+use revm::interpreter::{CallInputs, CallOutcome, InterpreterTypes};
 use revm::primitives::hardfork::SpecId;
 
 const SPECS: [SpecId; 3] = [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
@@ -177,6 +181,49 @@ fn calls_after_transactions_meet_warm_precompiles() {
                 let requests = result.expect("a valid block").requests;
                 assert_eq!(requests[0][1..], U256::from(WARM_LOOK).to_be_bytes::<32>());
             }
+        }
+    }
+}
+
+/// Counts the calls of transactions.
+#[derive(Default)]
+struct Calls(usize);
+
+impl<C, I: InterpreterTypes> Inspector<C, I> for Calls {
+    fn call(&mut self, _: &mut C, _: &mut CallInputs) -> Option<CallOutcome> {
+        self.0 += 1;
+        None
+    }
+}
+
+/// Returns the number of calls that an inspector sees in a block.
+fn seen<F>(factory: &F, scene: &Scene) -> usize
+where
+    F: Factory + BlockExecutorFactory<EvmFactory = EthEvmFactory>,
+{
+    let (block, transactions) = (plain(scene), shells(&scene.block.transactions));
+    let mut state = state_over(scene.database());
+    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+    let mut calls = Calls::default();
+    let evm = factory.evm_factory().create_evm_with_inspector(&mut state, env, &mut calls);
+    let executor = factory.create_executor(evm, context(&block));
+    let result = executor.execute_block(transactions);
+    assert!(result.is_ok(), "{:?}", result.err());
+    calls.0
+}
+
+/// Neither the transactions that workers run nor the one that makes precompiles warm.
+#[test]
+fn an_inspector_sees_only_what_runs_on_the_calling_thread() {
+    for spec in SPECS {
+        let scene = payment(spec);
+        let expected = seen(&theirs(&plain(&scene)), &scene);
+        assert_eq!(expected, 1, "{spec:?}");
+        let database = scene.database();
+        for (what, factory) in factories(&plain(&scene), move |_| Some(database.clone())) {
+            let found = seen(&factory, &scene);
+            let by_workers = usize::try_from(factory.executions().transactions).expect("one");
+            assert_eq!(found, expected - by_workers, "{spec:?}, {what}");
         }
     }
 }

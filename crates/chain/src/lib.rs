@@ -42,8 +42,8 @@
 //! The items in the table above follow Semantic Versioning. They expose types of `braid-evm`, revm
 //! and alloy, so a new major version of one of those crates is a new major version of this crate.
 //! There is one exception: any release may add fields to [`ChainBlock`] and [`DurableBatch`], so
-//! write `..ChainBlock::default()`. A store with a different [`SCHEMA`] is not opened, except the
-//! one before; its blocks must be executed again from the genesis.
+//! write `..ChainBlock::default()`. A store of [`SCHEMA`] or of the version before it can be
+//! opened; the blocks of an older one must be executed again from the genesis.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -102,8 +102,8 @@ impl<S: Snapshot> StateReader<S> {
         root.map_err(|_| StoreError::damaged("the state root"))
     }
 
-    /// Returns the block whose trie nodes the store has. Those of later blocks follow from the undo
-    /// records.
+    /// Returns the block whose trie nodes are in the store. Nodes of later blocks are computed from
+    /// the undo records.
     pub(crate) fn nodes_head(&self) -> Result<Head, StoreError> {
         let head = self.snapshot.get(Table::Meta, NODES_HEAD_KEY)?;
         head.map_or(Ok(self.head), |head| Head::decode(&head))

@@ -2,19 +2,14 @@
 //! of blocks that are never written.
 
 use crate::{
-    AccountChange, DurableBatch, Head, PastState, SlotChange, Snapshot, StateReader, StoreError,
-    Undo,
-    trie::{EMPTY_ROOT, NodeOverlay, prove_account, prove_slot, state_root},
+    DurableBatch, Head, PastState, Snapshot, StoreError,
+    trie::{EMPTY_ROOT, NodeOverlay, changes_of, prove_account, prove_slot, state_root},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
 use alloy_trie::TrieAccount;
-use revm::{DatabaseRef, database::BundleState};
-use std::{
-    collections::{BTreeMap, btree_map::Entry as MapEntry},
-    num::NonZeroUsize,
-    sync::Arc,
-};
+use revm::database::BundleState;
+use std::{mem, num::NonZeroUsize};
 
 /// Proof of an account in the state trie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +54,15 @@ impl<S: Snapshot> StateTries<S> {
             tries.apply(&layer.changes)?;
         }
         if !undone.is_empty() {
-            tries.update(&before(reader, undone)?)?;
+            // From the reader's state back to the one before these blocks.
+            let mut back = changes_of(reader, undone)?;
+            for change in &mut back.accounts {
+                mem::swap(&mut change.before, &mut change.after);
+            }
+            for change in &mut back.slots {
+                mem::swap(&mut change.before, &mut change.after);
+            }
+            tries.update(&back)?;
         }
         Ok(Some(tries))
     }
@@ -107,35 +110,4 @@ impl<S: Snapshot> StateTries<S> {
         let value = value.map_err(|_| StoreError::damaged("a slot of a storage trie"))?;
         Ok(SlotProof { nodes, value: value.unwrap_or_default() })
     }
-}
-
-/// Collects the changes from the state of `reader` back to the state before the blocks of `undone`,
-/// oldest first.
-fn before<S: Snapshot>(
-    reader: &StateReader<S>,
-    undone: &[Arc<Undo>],
-) -> Result<DurableBatch, StoreError> {
-    let (mut accounts, mut slots) = (BTreeMap::new(), BTreeMap::new());
-    for undo in undone {
-        for (address, account) in &undo.accounts {
-            accounts.entry(*address).or_insert(*account);
-        }
-        for (address, slot, value) in &undo.slots {
-            slots.entry((*address, *slot)).or_insert(*value);
-        }
-    }
-    let mut batch = DurableBatch::default();
-    for ((address, slot), after) in slots {
-        let before = reader.storage_ref(address, slot)?;
-        batch.slots.push(SlotChange { address, slot, before, after });
-        // A storage trie is updated only with its account.
-        if let MapEntry::Vacant(entry) = accounts.entry(address) {
-            entry.insert(reader.account(address)?);
-        }
-    }
-    for (address, after) in accounts {
-        let before = reader.account(address)?;
-        batch.accounts.push(AccountChange { address, before, after, cleared: false });
-    }
-    Ok(batch)
 }

@@ -330,7 +330,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::{
         io::{Read, Write},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
         sync::Mutex,
         thread,
         time::Instant,
@@ -343,6 +343,17 @@ mod tests {
         REPORTS.lock().expect("no panic holds it").push(text);
     }
 
+    /// Returns the body of a request.
+    fn body(stream: &mut TcpStream) -> String {
+        let mut request = String::new();
+        while !request.ends_with('}') {
+            let mut bytes = [0; 4_096];
+            let length = stream.read(&mut bytes).expect("a request");
+            request += &String::from_utf8_lossy(&bytes[..length]);
+        }
+        request.split_once("\r\n\r\n").expect("a body").1.to_owned()
+    }
+
     /// Starts a node that answers a method with a result, or with an error: code and message.
     fn node(
         answer: impl Fn(&str) -> Result<Value, (i32, &'static str)> + Send + 'static,
@@ -351,14 +362,9 @@ mod tests {
         let url = format!("http://{}/secret", server.local_addr().expect("bound"));
         thread::spawn(move || {
             for stream in server.incoming() {
-                let (mut stream, mut request) = (stream.expect("connects"), String::new());
-                while !request.ends_with('}') {
-                    let mut bytes = [0; 4_096];
-                    let length = stream.read(&mut bytes).expect("a request");
-                    request += &String::from_utf8_lossy(&bytes[..length]);
-                }
-                let body = request.split_once("\r\n\r\n").expect("a body").1;
-                let call: Value = serde_json::from_str(body).expect("JSON");
+                let mut stream = stream.expect("connects");
+                let body = body(&mut stream);
+                let call: Value = serde_json::from_str(&body).expect("JSON");
                 let body = match answer(call["method"].as_str().expect("a method")) {
                     Ok(result) => json!({"jsonrpc": "2.0", "id": 1, "result": result}),
                     Err((code, message)) => {
@@ -503,13 +509,8 @@ mod tests {
         let asked = Arc::clone(asked);
         thread::spawn(move || {
             for stream in server.incoming() {
-                let (mut stream, mut request) = (stream.expect("connects"), String::new());
-                while !request.ends_with('}') {
-                    let mut bytes = [0; 4_096];
-                    let length = stream.read(&mut bytes).expect("a request");
-                    request += &String::from_utf8_lossy(&bytes[..length]);
-                }
-                let body = request.split_once("\r\n\r\n").expect("a body").1;
+                let mut stream = stream.expect("connects");
+                let body = body(&mut stream);
                 let asked = asked.lock().expect("no panic holds it");
                 let Some(client) = &*asked else { continue };
                 let (_, body) = client.exchange(body.into()).expect("UTF-8");

@@ -28,7 +28,9 @@ pub(crate) fn check(
     }
     let mut both = hashes.iter().zip(commitments);
     if !both.all(|(hash, commitment)| *hash == kzg_to_versioned_hash(commitment.as_slice())) {
-        return Err(PoolError::Sidecar("its commitments are not those of the transaction"));
+        return Err(PoolError::Sidecar(
+            "its commitments do not match the blob hashes of the transaction",
+        ));
     }
     let settings = ethereum_kzg_settings(PRECOMPUTE);
     let right = match sidecar {

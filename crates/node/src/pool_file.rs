@@ -1,8 +1,8 @@
 //! The file that keeps the transactions of the pool over a restart: their encodings, one after the
 //! other, as nodes send them to each other (RLP), with the sidecars of blob transactions.
 //! Transactions are appended as they are admitted, so a killed process loses none, and a power
-//! failure only the last ones. The file also has transactions that are in blocks by now; it is
-//! rewritten without them at the start, at the end, and when it has doubled.
+//! failure only the last ones. Transactions that blocks have included stay in the file until it is
+//! rewritten: at the start, at the end, and when it has doubled.
 
 use alloy_eips::eip2718::Decodable2718;
 use braid_chain::pool::{NetworkTransaction, PoolTransaction};
@@ -94,8 +94,8 @@ impl PoolFile {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends a transaction that was admitted. `all` returns those that the file is rewritten
-    /// with if it has become too large.
+    /// Appends an admitted transaction. `all` returns the encoded pool, for a rewrite if the file has
+    /// become too large.
     pub(crate) fn append(&self, transaction: &PoolTransaction, all: impl FnOnce() -> Vec<u8>) {
         let mut bytes = Vec::new();
         transaction.encode_network(&mut bytes);

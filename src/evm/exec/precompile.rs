@@ -64,7 +64,7 @@ pub struct PrecompileCall<'a> {
     pub value: U256,
     /// Whether state changes are forbidden (a static call).
     pub is_static: bool,
-    /// Gas of the reservoir of EIP-8037; zero before the fork that has it.
+    /// State gas left in the reservoir (EIP-8037); zero before Amsterdam.
     pub reservoir: u64,
 }
 

@@ -16,7 +16,7 @@ mod walk;
 
 pub use cache::CacheUse;
 pub(crate) use cache::{CacheCounts, NodeCache};
-pub(crate) use overlay::{ChangedNodes, NodeOverlay};
+pub(crate) use overlay::{ChangedNodes, NodeOverlay, changes_of};
 pub(crate) use proof::{prove_account, prove_slot};
 pub(crate) use tries::Tries;
 pub(crate) use walk::walk;
@@ -50,7 +50,7 @@ pub(crate) struct UpdatedTries {
 }
 
 impl UpdatedTries {
-    /// Applies `batch` to the tries of `snapshot`. `tries` are those of them that are in memory.
+    /// Applies `batch` to the tries of `snapshot`. `tries` holds the part that is in memory.
     pub(crate) fn new<S: Snapshot>(
         snapshot: &S,
         mut tries: Tries,

@@ -7,11 +7,12 @@
 use super::{Tries, UpdatedTries};
 use crate::{
     AccountChange, DurableBatch, Entry, Head, SlotChange, Snapshot, StateReader, StoreError, Table,
-    Write, Writes,
+    Undo, Write, Writes,
 };
 use alloy_primitives::B256;
 use revm::DatabaseRef;
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, btree_map::Entry as MapEntry},
     mem,
     num::NonZeroUsize,
@@ -92,7 +93,13 @@ impl<S: Snapshot> NodeOverlay<S> {
         if flushed == reader.head() {
             return Ok(nodes);
         }
-        let root = nodes.update(&changes_since(reader, flushed)?, threads)?;
+        let later = flushed.number.saturating_add(1)..=reader.head().number;
+        let undone = later.map(|number| {
+            let missing = || format!("the undo record of block {number} is missing");
+            reader.undo(number)?.ok_or_else(|| StoreError::damaged(missing()))
+        });
+        let undone: Vec<Undo> = undone.collect::<Result<_, StoreError>>()?;
+        let root = nodes.update(&changes_of(reader, &undone)?, threads)?;
         match reader.state_root()? {
             Some(stored) if stored == root => Ok(nodes),
             _ => Err(StoreError::damaged(format!(
@@ -121,22 +128,20 @@ impl<S: Snapshot> NodeOverlay<S> {
     }
 }
 
-/// Collects what has changed from the state after the block `earlier` to the state of `reader`.
-fn changes_since<S: Snapshot>(
+/// Collects the changes that the blocks of `undone`, oldest first, have made. `reader` has the state
+/// after the last of them.
+pub(crate) fn changes_of<S: Snapshot>(
     reader: &StateReader<S>,
-    earlier: Head,
+    undone: &[impl Borrow<Undo>],
 ) -> Result<DurableBatch, StoreError> {
     let (mut accounts, mut slots) = (BTreeMap::new(), BTreeMap::new());
-    for number in earlier.number.saturating_add(1)..=reader.head().number {
-        let undo = reader.undo(number)?.ok_or_else(|| {
-            StoreError::damaged(format!("the undo record of block {number} is missing"))
-        })?;
-        // The oldest value is the one after the earlier block.
-        for (address, before) in undo.accounts {
-            accounts.entry(address).or_insert(before);
+    for undo in undone.iter().map(Borrow::borrow) {
+        // The value before the first of the blocks counts.
+        for (address, before) in &undo.accounts {
+            accounts.entry(*address).or_insert(*before);
         }
-        for (address, slot, before) in undo.slots {
-            slots.entry((address, slot)).or_insert(before);
+        for (address, slot, before) in &undo.slots {
+            slots.entry((*address, *slot)).or_insert(*before);
         }
     }
     let mut batch = DurableBatch { head: reader.head(), ..DurableBatch::default() };
@@ -183,5 +188,29 @@ impl<S: Snapshot> Snapshot for NodeOverlay<S> {
         let changed = changed.take_while(move |(key, _)| key.starts_with(&prefix));
         let changed = changed.filter_map(|(key, node)| Some(Ok((key.clone(), node.clone()?))));
         Box::new(stored.chain(changed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_those_of_the_newest_nodes() {
+        let mut changed = ChangedNodes::default();
+        let mut add = |nodes: &[(&str, Option<&[u8]>)]| {
+            let mut writes = Writes::default();
+            for (key, node) in nodes {
+                match node {
+                    Some(node) => writes.put(Table::Nodes, key.as_bytes(), *node),
+                    None => writes.remove(Table::Nodes, key.as_bytes()),
+                }
+            }
+            changed.add(writes);
+            changed.bytes()
+        };
+        assert_eq!(add(&[("abc", Some(&[1; 500])), ("de", None)]), 505 + 2 * ENTRY_BYTES);
+        assert_eq!(add(&[("abc", Some(&[2; 32])), ("de", Some(&[3; 8]))]), 45 + 2 * ENTRY_BYTES);
+        assert_eq!(add(&[("abc", None)]), 13 + 2 * ENTRY_BYTES);
     }
 }

@@ -162,9 +162,9 @@ impl<S: StateStore> Node<S> {
         Ok(())
     }
 
-    /// Keeps the pool in `file` over a restart: adds the transactions that it has, unless they are
-    /// invalid by now, and writes those that are admitted from now on. A file that cannot be read or
-    /// written is no error: `report` is told of it, and how many transactions were read.
+    /// Keeps the pool in `file` over a restart: adds the transactions of the file that are still
+    /// valid, and appends each one that is admitted later. A file that cannot be read or written is
+    /// not an error: `report` gets a message about it, and one with the number of transactions read.
     ///
     /// The file has the transactions of the last moment even if the process is killed; after a power
     /// failure the last ones may be missing. What cannot be read is set aside in a file with the

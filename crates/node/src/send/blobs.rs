@@ -192,7 +192,7 @@ fn wrong_sidecars_are_refused_and_the_pool_is_unchanged() {
         for (change, words) in [
             (&blob_of as &dyn Fn(&mut Sidecar), "proofs are wrong"),
             (&no_number, "proofs are wrong"),
-            (&commitments, "its commitments are not those"),
+            (&commitments, "its commitments do not match"),
             (&proofs, "proofs are wrong"),
             (&fewer, "not one proof for each"),
             (&one, "another number of blobs"),
@@ -290,7 +290,7 @@ fn sidecars_are_kept_over_a_restart() {
     assert_eq!(made.built.output.blob_gas_used, DATA_GAS_PER_BLOB);
 }
 
-/// By EIP-7918, the price of blob gas never falls there: empty blocks would be of no use.
+/// By EIP-7918, the price of blob gas never falls there, so empty blocks would not help.
 #[test]
 fn no_empty_blocks_are_made_if_the_price_of_blobs_cannot_fall() {
     let begun = begun_with(|genesis| {
