@@ -32,6 +32,14 @@ impl BlockThread {
 
     /// Runs `job` on the thread, after all earlier jobs. It must not panic.
     pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) {
+        #[cfg(feature = "mutants")]
+        let job = {
+            let bug = crate::mutants::active();
+            move || {
+                let _bug = crate::mutants::seed(bug);
+                job();
+            }
+        };
         if let Some(jobs) = &self.jobs {
             // If the thread has ended, the job is dropped, and its caller sees a closed channel.
             let _ = jobs.send(Box::new(job));

@@ -1,16 +1,21 @@
-//! Checks the threads of a factory. The tests run in processes of their own: one that cannot start
-//! threads, and one whose threads are counted.
+//! Checks the threads of a factory: where none starts, how many there are (each in a process of its
+//! own), and that no block waits for a worker that the system has suspended.
 
 use super::running::run;
-use super::{Ours, assert_equal, calls, ours, shells, theirs};
+use super::{MEETING, Ours, assert_equal, calls, ours, shells, theirs};
 use crate::support::fees::Publishing;
-use alloy_primitives::Address;
-use braid_evm::Cloned;
+use alloy_primitives::{Address, Bytes};
+#[cfg(feature = "mutants")]
+use braid_evm::mutants::{Bug, seed};
+use braid_evm::{Cloned, Precompile, PrecompileCall, PrecompileState};
+use revm::precompile::{PrecompileError, PrecompileOutput};
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::process::Command;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Tells a process that it runs one of the ignored tests below.
 const CHILD: &str = "BRAID_TEST_THREADS";
@@ -123,4 +128,91 @@ fn child_with_counted_threads() {
 #[cfg(target_os = "linux")]
 fn a_factory_has_the_threads_of_two_executors_at_most() {
     run_alone("child_with_counted_threads", |_| {});
+}
+
+/// A precompile that suspends the first worker that calls it for a transaction until that
+/// transaction has run elsewhere, as the caller's help does, or until a time limit.
+#[derive(Debug, Default)]
+struct Suspending {
+    state: Mutex<Suspended>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Suspended {
+    /// Number of calls of each transaction, by its sender.
+    calls: BTreeMap<Address, u32>,
+    /// Number of workers that were suspended.
+    workers: u32,
+    /// Number of workers whose transaction did not run elsewhere.
+    waited_in_vain: u32,
+}
+
+impl Precompile for Suspending {
+    fn address(&self) -> Address {
+        MEETING
+    }
+
+    fn call(
+        &self,
+        call: PrecompileCall<'_>,
+        _: &mut dyn PrecompileState,
+    ) -> Result<PrecompileOutput, PrecompileError> {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let sender = call.caller;
+        let mut state = self.state.lock().expect("no panic");
+        let calls = state.calls.entry(sender).or_default();
+        *calls += 1;
+        let is_first = *calls == 1;
+        self.changed.notify_all();
+        let name = thread::current().name().map(str::to_owned);
+        let is_worker = name.is_some_and(|it| it.starts_with("braid-") && it != "braid-block");
+        if is_first && is_worker && state.workers == 0 {
+            state.workers += 1;
+            let is_alone = |state: &mut Suspended| state.calls[&sender] == 1;
+            let waited = self.changed.wait_timeout_while(state, LIMIT, is_alone);
+            let (mut state, _) = waited.expect("no panic");
+            state.waited_in_vain += u32::from(is_alone(&mut state));
+        } else if !is_worker {
+            // Leaves the worker time to begin one.
+            let nobody = |state: &mut Suspended| state.workers == 0;
+            let waited = self.changed.wait_timeout_while(state, LIMIT / 50, nobody);
+            drop(waited.expect("no panic"));
+        }
+        Ok(call.success(100, Bytes::new()))
+    }
+}
+
+/// Returns the number of workers that were suspended, and of those that waited in vain.
+fn suspended(has_handles: bool) -> (u32, u32) {
+    let (block, database) = calls(|_| MEETING);
+    let transactions = shells(&block.transactions);
+    let precompile = Arc::new(Suspending::default());
+    let factory = ours(&block, 3).with_precompiles(vec![Arc::<Suspending>::clone(&precompile)]);
+    let handle = database.clone();
+    let factory = match has_handles {
+        true => factory.with_handles(move |_| Some(Cloned(handle.clone()))),
+        false => factory,
+    };
+    let left = run(&factory, &block, &transactions, database);
+    assert_eq!(left.0.expect("valid").receipts.len(), 8);
+    let state = precompile.state.lock().expect("no panic");
+    (state.workers, state.waited_in_vain)
+}
+
+#[test]
+fn a_suspended_worker_holds_no_block_up() {
+    for has_handles in [true, false] {
+        assert_eq!(suspended(has_handles), (1, 0), "handles: {has_handles}");
+    }
+}
+
+/// The test notices a caller that never helps.
+#[cfg(feature = "mutants")]
+#[test]
+fn a_caller_that_never_helps_is_held_up() {
+    let _bug = seed(Bug::NeverHelps);
+    for has_handles in [true, false] {
+        assert_eq!(suspended(has_handles), (1, 1), "handles: {has_handles}");
+    }
 }
