@@ -294,7 +294,7 @@ where
         };
         runner.run(job);
         let database = self.ethereum.evm.db_mut();
-        let (done, panicked) = server.serve(database, &block.transactions);
+        let (done, panicked) = server.serve(database, &block);
         let lost = || BlockExecutionError::msg("the thread that ran the block is gone");
         let ServedBlock { executor, committed, ran } = done.ok_or_else(lost)?;
         lease.put_back(ThreadedExecutor { executor, runner });

@@ -1,6 +1,6 @@
 //! A state source that serves a single-threaded database to all workers.
 
-use crate::evm::StateSource;
+use crate::evm::{Block, StateSource};
 use crate::ids::WorkerId;
 use crate::panics::{Payload, caught};
 use crate::runtime::Threads;
@@ -126,14 +126,14 @@ impl<E, T> Served<E, T> {
 
 impl<E, T> ReadServer<E, T> {
     /// Answers questions from `database` until the block has ended. While there are none, reads the
-    /// state that `transactions` name in advance. Returns the end of the block, unless it was lost,
-    /// and the payload of a panic in `database`. After a panic, all questions fail.
+    /// state that `block` names in advance. Returns the end of the block, unless it was lost, and
+    /// the payload of a panic in `database`. After a panic, all questions fail.
     pub(super) fn serve<D: revm::Database<Error = E>>(
         self,
         database: &mut D,
-        transactions: &[TxEnv],
+        block: &Block,
     ) -> (Option<T>, Option<Payload>) {
-        let mut prefetch = transactions.iter().flat_map(named_state);
+        let mut prefetch = named_state(block);
         let mut panicked = None;
         loop {
             let message = match self.messages.try_recv() {
@@ -219,15 +219,33 @@ impl<E, T> ReadServer<E, T> {
     }
 }
 
+/// Iterates over the state that `block` names: its beneficiary, what its transactions name, and what
+/// its access list names besides.
+fn named_state(block: &Block) -> impl Iterator<Item = Question> + '_ {
+    let listed = block.access_list.iter().flat_map(|list| list.iter()).flat_map(|account| {
+        let changed = account.storage_changes.iter().map(|change| change.slot);
+        let slots = changed.chain(account.storage_reads.iter().copied());
+        state_of(account.address, slots)
+    });
+    core::iter::once(Question::Account(block.env.beneficiary))
+        .chain(block.transactions.iter().flat_map(state_named_by))
+        .chain(listed)
+}
+
 /// Iterates over the state that `tx` names: its sender, its callee, and its access list.
-fn named_state(tx: &TxEnv) -> impl Iterator<Item = Question> + '_ {
+fn state_named_by(tx: &TxEnv) -> impl Iterator<Item = Question> + '_ {
     let accounts = [Some(tx.caller), tx.kind.to().copied()].into_iter().flatten();
     let listed = tx.access_list.iter().flat_map(|item| {
-        let slots = item.storage_keys.iter();
-        let slots = slots.map(|slot| Question::Slot(item.address, U256::from_be_bytes(slot.0)));
-        core::iter::once(Question::Account(item.address)).chain(slots)
+        let slots = item.storage_keys.iter().map(|slot| U256::from_be_bytes(slot.0));
+        state_of(item.address, slots)
     });
     accounts.map(Question::Account).chain(listed)
+}
+
+/// Iterates over an account and its `slots`.
+fn state_of(address: Address, slots: impl Iterator<Item = U256>) -> impl Iterator<Item = Question> {
+    let slots = slots.map(move |slot| Question::Slot(address, slot));
+    core::iter::once(Question::Account(address)).chain(slots)
 }
 
 impl<E, T> fmt::Debug for ServedHandle<E, T> {
@@ -302,5 +320,43 @@ where
             Answer::BlockHash(hash) => Ok(hash),
             _ => Err(ServedError::Gone),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_eip7928::{AccountChanges, SlotChanges};
+    use alloy_primitives::TxKind;
+    use revm::context_interface::transaction::{AccessList, AccessListItem};
+
+    #[test]
+    fn a_block_names_state_in_the_order_of_its_need() {
+        let [beneficiary, sender, callee, warm, listed] =
+            [1, 2, 3, 4, 5].map(Address::with_last_byte);
+        let item = AccessListItem { address: warm, storage_keys: vec![B256::with_last_byte(7)] };
+        let tx = TxEnv {
+            caller: sender,
+            kind: TxKind::Call(callee),
+            access_list: AccessList(vec![item]),
+            ..TxEnv::default()
+        };
+        let mut changes = AccountChanges::new(listed);
+        changes.storage_changes.push(SlotChanges::new(U256::from(8), Vec::new()));
+        changes.storage_reads.push(U256::from(9));
+        let mut block = Block { transactions: vec![tx], ..Block::default() };
+        block.env.beneficiary = beneficiary;
+        block.access_list = Some(Arc::new([changes].into_iter().collect()));
+        let expected = [
+            Question::Account(beneficiary),
+            Question::Account(sender),
+            Question::Account(callee),
+            Question::Account(warm),
+            Question::Slot(warm, U256::from(7)),
+            Question::Account(listed),
+            Question::Slot(listed, U256::from(8)),
+            Question::Slot(listed, U256::from(9)),
+        ];
+        assert_eq!(named_state(&block).collect::<Vec<_>>(), expected);
     }
 }
