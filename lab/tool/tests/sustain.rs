@@ -34,6 +34,7 @@ fn every_load_is_sustained_by_both() {
             assert_eq!((&figures["blocks"], &figures["transactions"]), (&12.into(), &2400.into()));
             assert_eq!(figures["failed"], 0, "{load}, {engine}");
             assert!(figures["transactions_per_second"].as_f64() > Some(0.0));
+            assert!(figures["restart_ms"].as_f64() > Some(0.0), "{load}, {engine}: {figures}");
             let latency = &figures["latency_ms"];
             let [half, worst] = ["p50", "worst"].map(|which| latency[which].as_f64());
             assert!(half > Some(0.0) && worst >= half, "{load}, {engine}: {latency}");

@@ -29,7 +29,8 @@ pub(super) const SERIES: &[Series] = &[
     series("cost", "nft-game supply-chain lending m_mainnet mixed c_erc20 --cost"),
     series(
         "entries",
-        "entries REAL m_mainnet nft-game c_erc20 --workers 1,2 --rounds 15 --db-latency 0us,5us",
+        "entries REAL m_mainnet nft-game c_erc20 e_uni a_raw supply-chain --workers 1,2 --rounds 5 --txs 2000 \
+                  --db-latency 0us,5us,50us",
     ),
     series("sustain_native", "sustain native --seconds 20"),
     series("sustain_mixed", "sustain mixed --seconds 20"),

@@ -75,6 +75,13 @@ pub(super) const TABLES: &[Table] = &[
         rows: entries,
     },
     Table {
+        name: "entry_workloads",
+        series: &["entries"],
+        head: "block|reads|`Executor`, one worker|`Executor`, two workers|handles, one worker|handles, two workers|\
+               plain `State`, two workers",
+        rows: entry_workloads,
+    },
+    Table {
         name: "sustained",
         series: SUSTAINED,
         head: "load|Braid, transactions per second|revm, transactions per second|ratio|latency p50, p99|memory|\
@@ -387,28 +394,38 @@ fn entry(name: &str) -> String {
     }
 }
 
+/// Delays of reads in the series of entries, in microseconds.
+const ENTRY_READS: [f64; 3] = [0.0, 5.0, 50.0];
+
+fn reads(microseconds: f64) -> String {
+    if microseconds == 0.0 { "memory".to_owned() } else { format!("{microseconds} us") }
+}
+
+/// Whether a line of the series of entries is about a real block.
+fn is_real(line: &Value) -> bool {
+    let number = text(line, "block").rsplit_once('-');
+    number.is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Returns the blocks of the series of entries, without repetition.
+fn blocks_of(lines: &[Value], is_counted: impl Fn(&Value) -> bool) -> Vec<&str> {
+    let is_alloy =
+        |line: &&Value| text(line, "entry") == "EthBlockExecutor" && number(line, "read_us") == 0.0;
+    let counted = lines.iter().filter(is_alloy).filter(|line| is_counted(line));
+    counted.map(|line| text(line, "block")).collect()
+}
+
 /// The real blocks that take alloy-evm's own executor at least 1 ms with reads from memory.
 fn entries(series: &[&[Value]]) -> Rows {
     let [lines] = series else { return Rows::new() };
-    let is_alloy = |line: &&Value| text(line, "entry") == "EthBlockExecutor";
-    let is_long = |line: &&Value| number(line, "read_us") == 0.0 && number(line, "wall_ms") >= 1.0;
-    let is_real = |line: &&Value| {
-        let number = text(line, "block").rsplit_once('-');
-        number.is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let counted: Vec<&str> = lines
-        .iter()
-        .filter(|line| is_alloy(line) && is_long(line) && is_real(line))
-        .map(|line| text(line, "block"))
-        .collect();
+    let counted = blocks_of(lines, |line| is_real(line) && number(line, "wall_ms") >= 1.0);
     let row = |(read_us, workers, name): (f64, u64, &str)| {
         let found: Vec<&Value> = of(lines, workers)
             .into_iter()
             .filter(|line| text(line, "entry") == name && number(line, "read_us") == read_us)
             .filter(|line| counted.contains(&text(line, "block")))
             .collect();
-        let reads = if read_us == 0.0 { "memory".to_owned() } else { format!("{read_us} us") };
-        let mut row = vec![entry(name), workers.to_string(), reads];
+        let mut row = vec![entry(name), workers.to_string(), reads(read_us)];
         row.extend(spread(&found, "against_alloy"));
         row.push(below(&found, "against_alloy", 0.97));
         row.push(two(median(&found, "against_engine")));
@@ -422,11 +439,37 @@ fn entries(series: &[&[Value]]) -> Rows {
         "factory, handles",
         "factory",
     ];
-    let keys = [0.0, 5.0].into_iter().flat_map(|read_us| {
+    let keys = ENTRY_READS.into_iter().flat_map(|read_us| {
         let of_workers = move |workers| names.map(|name| (read_us, workers, name));
         [1, 2].into_iter().flat_map(of_workers)
     });
     keys.map(row).collect()
+}
+
+/// The workloads in the series of entries.
+fn entry_workloads(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let columns = [
+        ("Executor", 1),
+        ("Executor", 2),
+        ("factory, handles", 1),
+        ("factory, handles", 2),
+        ("factory", 2),
+    ];
+    let row = |block: &str, read_us: f64| {
+        let cell = |(name, workers): (&str, u64)| {
+            let is_it = |line: &&Value| {
+                text(line, "block") == block
+                    && text(line, "entry") == name
+                    && number(line, "read_us") == read_us
+            };
+            let line = of(lines, workers).into_iter().find(is_it);
+            two(line.map_or(f64::NAN, |line| number(line, "against_alloy")))
+        };
+        [code(block), reads(read_us)].into_iter().chain(columns.map(cell)).collect()
+    };
+    let blocks = blocks_of(lines, |line| !is_real(line)).into_iter();
+    blocks.flat_map(|block| ENTRY_READS.map(|read_us| row(block, read_us))).collect()
 }
 
 /// What one call of `sustain` measured, as a label.

@@ -45,7 +45,10 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
         ],
     ),
     ("executor", &["panics", "config", "evm", "runtime"]),
-    ("alloy", &["ids", "sync", "panics", "worker", "runtime", "config", "evm", "executor"]),
+    (
+        "alloy",
+        &["mutants", "ids", "sync", "panics", "worker", "runtime", "config", "evm", "executor"],
+    ),
 ];
 
 /// Files outside `sync` that name its primitives, and why.

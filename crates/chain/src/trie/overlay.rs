@@ -6,8 +6,8 @@
 
 use super::{Tries, UpdatedTries};
 use crate::{
-    AccountChange, DurableBatch, Entry, Head, SlotChange, Snapshot, StateReader, StoreError, Table,
-    Undo, Write, Writes,
+    AccountChange, DurableBatch, Entry, SlotChange, Snapshot, StateReader, StoreError, Table, Undo,
+    Write, Writes,
 };
 use alloy_primitives::B256;
 use revm::DatabaseRef;

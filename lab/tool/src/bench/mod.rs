@@ -8,6 +8,7 @@ pub mod contention;
 pub mod energy;
 pub mod entries;
 pub mod offload;
+pub(crate) mod rpc;
 pub mod search;
 #[cfg(any(feature = "redb", braid_rocksdb))]
 mod store;

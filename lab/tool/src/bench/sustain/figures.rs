@@ -63,6 +63,8 @@ pub struct SustainFigures {
     /// Latency of blocks, from the first transaction until the block is durable: median, 99th
     /// percentile, maximum.
     pub latency: [Duration; 3],
+    /// Time to open the chain again, and to make a block without transactions durable on it.
+    pub restart: Duration,
     /// Where the time went.
     pub stages: StageSeconds,
     /// Peak resident memory in bytes, if the system reports it.
@@ -185,6 +187,7 @@ impl Meter {
             cpu,
             seconds: self.seconds,
             latency: [at(50), at(99), at(100)],
+            restart: Duration::ZERO,
             stages: self.stages,
             most_memory: resident().map(|[_, most]| most),
             written: written().zip(self.written).map(|(now, before)| now.saturating_sub(before)),

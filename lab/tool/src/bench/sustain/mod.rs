@@ -134,8 +134,16 @@ pub fn sustain(
     run.chain.flush()?;
     run.meter.stages.waiting_for_writer += waiting.elapsed().as_secs_f64();
     let supplying = supply.end();
+    let Run { chain, rules, parent, meter } = run;
     let written = written.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(run.meter.end(&written, supplying))
+    let mut figures = meter.end(&written, supplying);
+    drop(chain);
+    let restarted = Instant::now();
+    let store = EmbeddedStore::open_with_cache(folder, what.cache)?;
+    let chain = Chain::open(store, config)?;
+    Run { chain, rules, parent, meter: Meter::start(engine) }.empty_block()?;
+    figures.restart = restarted.elapsed();
+    Ok(figures)
 }
 
 /// Returns the source of transactions. Unless `signed` is 0, all of them are signed first.
@@ -194,6 +202,14 @@ impl<S: StateStore> Run<S> {
         stages.receipts += (made.sealed - made.executed).as_secs_f64();
         stages.waiting_for_writer += made.sealed.elapsed().as_secs_f64();
         self.meter.end_block(self.chain.head().hash, count, on_second);
+        Ok(())
+    }
+
+    /// Appends a block without transactions, and waits until it is durable.
+    fn empty_block(&mut self) -> Result<(), SustainError> {
+        let template = self.template(1);
+        self.execute(template)?;
+        self.chain.flush()?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod energy;
 mod entries;
 mod odd;
 mod offload;
+mod rpc;
 mod search;
 #[cfg(any(feature = "redb", braid_rocksdb))]
 mod store;
@@ -71,6 +72,7 @@ enum Command {
     Energy(energy::EnergyArgs),
     Entries(entries::EntriesArgs),
     Offload(offload::OffloadArgs),
+    Rpc(rpc::RpcArgs),
     Sustain(sustain::SustainArgs),
 }
 
@@ -83,6 +85,7 @@ pub(super) fn bench(args: &LabBenchArgs) -> Result<End, Stop> {
         Some(Command::Energy(args)) => energy::run(args),
         Some(Command::Entries(args)) => entries::run(args),
         Some(Command::Offload(args)) => offload::run(args),
+        Some(Command::Rpc(args)) => rpc::run(args),
         Some(Command::Sustain(args)) => sustain::run(args),
         None if args.contention => contention::contention(args),
         #[cfg(any(feature = "redb", braid_rocksdb))]

@@ -32,7 +32,7 @@ chain does not go on.";
 /// Creates a chain in a temporary folder and builds blocks on it. Each block starts as soon as its
 /// parent is executed, and at most two blocks are ahead of the durable one. Then sequential revm
 /// does the same, on the same kind of store with the same writer thread. Each of the two runs has
-/// all cores.
+/// all cores. Then the chain is opened again: the restart ends when an empty block is durable.
 ///
 /// The thread that supplies transactions shares these cores. Without --signed, it generates them,
 /// with known senders; with it, they are signed in advance, and the thread recovers their senders.
@@ -203,8 +203,17 @@ fn each(second: &Second) -> String {
 
 fn table(braid: &SustainFigures, sequential: Option<&SustainFigures>) -> String {
     let mut text = format!(
-        "\n{:16} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10}\n",
-        "", "tx/s", "Mgas/s", "cpu/Mgas", "p50 ms", "p99 ms", "worst", "memory", "written"
+        "\n{:16} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10} {:>10}\n",
+        "",
+        "tx/s",
+        "Mgas/s",
+        "cpu/Mgas",
+        "p50 ms",
+        "p99 ms",
+        "worst",
+        "memory",
+        "written",
+        "restart"
     );
     for figures in [Some(braid), sequential].into_iter().flatten() {
         let [half, most, worst] = figures.latency.map(|time| time.as_secs_f64() * 1e3);
@@ -212,13 +221,14 @@ fn table(braid: &SustainFigures, sequential: Option<&SustainFigures>) -> String 
             bytes.map_or("-".to_owned(), |bytes| format!("{} MiB", bytes / MIB))
         };
         text += &format!(
-            "{:16} {:>10.0} {:>8.0} {:>8.4} {half:>8.1} {most:>8.1} {worst:>8.1} {:>10} {:>10}\n",
+            "{:16} {:>10.0} {:>8.0} {:>8.4} {half:>8.1} {most:>8.1} {worst:>8.1} {:>10} {:>10} {:>7.0} ms\n",
             name(figures.engine),
             figures.rate(),
             figures.mgas_per_second(),
             figures.cpu_per_mgas(),
             bytes(figures.most_memory),
             bytes(figures.written),
+            figures.restart.as_secs_f64() * 1e3,
         );
         if figures.failed > 0 {
             text += &format!("{:16} {} transactions failed\n", "", figures.failed);
@@ -277,6 +287,7 @@ fn figures(figures: &SustainFigures) -> Value {
         "mgas_per_second": figures.mgas_per_second(),
         "cpu_seconds_per_mgas": figures.cpu_per_mgas(),
         "latency_ms": {"p50": half, "p99": most, "worst": worst},
+        "restart_ms": milliseconds(figures.restart),
         "most_memory": figures.most_memory,
         "written": figures.written,
         "stages_seconds": {
@@ -310,6 +321,7 @@ mod tests {
             cpu: Duration::ZERO,
             seconds: Vec::new(),
             latency: [Duration::ZERO; 3],
+            restart: Duration::ZERO,
             stages: StageSeconds::default(),
             most_memory: None,
             written: None,
