@@ -4,7 +4,8 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes,
     ahead::{Ahead, TrieTask},
-    block_index, open,
+    block_index::{self, Limits, NewBlock},
+    open,
     record::{
         FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, NODES_HEAD_KEY, SCHEMA_KEY,
         STATE_ROOT_KEY, slot_key, slot_value,
@@ -38,6 +39,10 @@ pub struct Keep {
     /// Number of blocks that are kept with their transactions, counted from the head, if they come
     /// with their RLP. Otherwise like `receipt_blocks`. Default: 0.
     pub rlp_blocks: u64,
+    /// Maximum size of the kept blocks and receipts in the store, in bytes of RLP. When a block is
+    /// added, the oldest blocks are removed with their receipts, at most 64 at a time, until the
+    /// others fit; the last block always stays. Default: no limit.
+    pub history_bytes: u64,
     /// Number of threads that compute a block's state root, if the chain has state roots and the
     /// block changes many entries. Default: one per core.
     pub root_threads: NonZeroUsize,
@@ -84,6 +89,7 @@ impl Default for Keep {
             undo_blocks: 128,
             receipt_blocks: 0,
             rlp_blocks: 0,
+            history_bytes: u64::MAX,
             root_threads,
             node_cache: NODE_CACHE_BYTES,
             node_flush_blocks: 16,
@@ -291,35 +297,23 @@ fn writes_of<S: Snapshot>(
         let undo = undo(reader, batch, &cleared)?.encode();
         writes.put(Table::Undo, number.to_be_bytes(), undo);
     }
-    let newest_old = |blocks: u64| number.checked_sub(blocks.max(1));
-    remove_old(reader, &mut writes, Table::Undo, newest_old(keep.undo_blocks))?;
+    for number in
+        block_index::run_before(reader, Table::Undo, number.checked_sub(keep.undo_blocks.max(1)))?
+    {
+        writes.remove(Table::Undo, number.to_be_bytes());
+    }
+    let mut receipts = Vec::new();
     if keep.receipt_blocks > 0 {
-        let mut receipts = Vec::new();
         alloy_rlp::encode_list(&batch.receipts, &mut receipts);
-        writes.put(Table::Receipts, number.to_be_bytes(), receipts);
-        remove_old(reader, &mut writes, Table::Receipts, newest_old(keep.receipt_blocks))?;
     }
-    block_index::extend(reader, &mut writes, (batch.head, &batch.rlp), keep.rlp_blocks)?;
+    let block = NewBlock { head: batch.head, rlp: &batch.rlp, receipts: &receipts };
+    let limits = Limits {
+        blocks: keep.rlp_blocks,
+        receipts: keep.receipt_blocks,
+        bytes: keep.history_bytes,
+    };
+    block_index::extend(reader, &mut writes, block, limits)?;
     Ok(writes)
-}
-
-/// Removes the records in `table` of the block `old` and of all blocks directly before it. There
-/// are several if more blocks were kept until now.
-fn remove_old<S: Snapshot>(
-    reader: &StateReader<S>,
-    writes: &mut Writes,
-    table: Table,
-    mut old: Option<u64>,
-) -> Result<(), StoreError> {
-    while let Some(number) = old {
-        let key = number.to_be_bytes();
-        if !reader.snapshot().contains(table, &key)? {
-            break;
-        }
-        writes.remove(table, key);
-        old = number.checked_sub(1);
-    }
-    Ok(())
 }
 
 /// Applies `batch` to the tries whose nodes are `nodes`, writes all nodes that the store lacks,

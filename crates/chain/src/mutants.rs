@@ -85,6 +85,9 @@ pub enum Bug {
     // Of the index of blocks.
     FirstTransactionUnindexed,
     RemovedBlockIndexed,
+    // Of the size of kept blocks and receipts.
+    RemovedBlockCounted,
+    RemovedReceiptsCounted,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -142,6 +145,9 @@ impl Bug {
 
     /// The bugs of the index of blocks.
     pub const BLOCK_INDEX: [Self; 2] = [Self::FirstTransactionUnindexed, Self::RemovedBlockIndexed];
+
+    /// The bugs of the size of kept blocks and receipts.
+    pub const HISTORY_BYTES: [Self; 2] = [Self::RemovedBlockCounted, Self::RemovedReceiptsCounted];
 }
 
 #[cfg(any(test, feature = "mutants"))]

@@ -4,7 +4,7 @@ use super::{
     interrupt,
     limits::LimitArgs,
     open,
-    parse::{address_from, blocks_from, pause_from},
+    parse::{HistoryLimit, address_from, history_from, pause_from},
     refusal::Refusal,
     say,
     serve::{Opened, Serving, Told, allow_checkpoints, listen, warn_of_history},
@@ -68,9 +68,10 @@ pub(super) struct FollowArgs {
     /// Blocks that can be unwound, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
-    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, or "all"
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = blocks_from)]
-    history: u64,
+    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, a size of the
+    /// stored blocks and receipts such as 500MiB or 20GiB, or "all"
+    #[arg(long, value_name = "N|SIZE", default_value = "4096", value_parser = history_from)]
+    history: HistoryLimit,
     /// Memory for the store's read cache, in MiB
     #[arg(long, value_name = "MIB", default_value_t = braid_chain::CACHE_BYTES / super::MIB)]
     cache: u64,

@@ -120,10 +120,7 @@ fn capabilities<S: Snapshot>(it: &Context<S>) -> Capabilities {
         number: U64::from(it.shared.view().head.number()),
         hash: it.shared.view().head.hash,
     };
-    let (oldest, blocks) = {
-        let history = it.shared.history();
-        (history.oldest_kept().unwrap_or_default(), history.max_blocks())
-    };
+    let (oldest, blocks) = it.shared.window();
     let states = it.shared.past.blocks();
     let oldest_state = head.number.to::<u64>().saturating_add(1).saturating_sub(states);
     let kept = Resource::since(oldest, blocks);
