@@ -4,6 +4,7 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes,
     ahead::{Ahead, TrieTask},
+    archive,
     block_index::{self, Limits, NewBlock},
     open,
     record::{
@@ -43,6 +44,11 @@ pub struct Keep {
     /// added, the oldest blocks are removed with their receipts, at most 64 at a time, until the
     /// others fit; the last block always stays. Default: no limit.
     pub history_bytes: u64,
+    /// Whether the state after every block can be read, however old: the store also keeps the values
+    /// before each block that changed them, which no other setting removes. The chain records it with
+    /// the next block and keeps an archive from then on, even if it is opened without; states after
+    /// earlier blocks are not in the archive. Default: false.
+    pub archive: bool,
     /// Number of threads that compute a block's state root, if the chain has state roots and the
     /// block changes many entries. Default: one per core.
     pub root_threads: NonZeroUsize,
@@ -90,6 +96,7 @@ impl Default for Keep {
             receipt_blocks: 0,
             rlp_blocks: 0,
             history_bytes: u64::MAX,
+            archive: false,
             root_threads,
             node_cache: NODE_CACHE_BYTES,
             node_flush_blocks: 16,
@@ -293,9 +300,15 @@ fn writes_of<S: Snapshot>(
     if !batch.header.is_empty() {
         writes.put(Table::Meta, HEADER_KEY, batch.header.as_ref());
     }
-    if keep.undo_blocks > 0 {
-        let undo = undo(reader, batch, &cleared)?.encode();
-        writes.put(Table::Undo, number.to_be_bytes(), undo);
+    let is_archive = keep.archive || reader.archived_since()?.is_some();
+    if keep.undo_blocks > 0 || is_archive {
+        let undo = undo(reader, batch, &cleared)?;
+        if is_archive {
+            archive::extend(reader, &mut writes, &undo, number)?;
+        }
+        if keep.undo_blocks > 0 {
+            writes.put(Table::Undo, number.to_be_bytes(), undo.encode());
+        }
     }
     for number in
         block_index::run_before(reader, Table::Undo, number.checked_sub(keep.undo_blocks.max(1)))?

@@ -25,7 +25,8 @@ pub struct Pruned {
 }
 
 /// Removes the undo records of all but the last `undo_blocks` blocks, and block hashes that no
-/// block can read any more, not even after those blocks are unwound. Unless `receipt_blocks` is
+/// block can read any more, not even after those blocks are unwound or in a state of the archive.
+/// Unless `receipt_blocks` is
 /// `None`, also removes the receipts of all but the last `receipt_blocks` blocks, but never those
 /// of the last block if the store keeps that block. Oldest records are removed first, a thousand
 /// per transaction.
@@ -60,7 +61,9 @@ pub fn prune<S: StateStore>(
     }
     // The block that reaches back furthest is `first_undo`: it is the next one after unwinding all
     // blocks that can be unwound.
-    pruned.block_hashes = remove(Table::BlockHashes, first_undo.saturating_sub(REACH))?;
+    // A call in the archive's first state reaches back from that state's block.
+    let first_state = reader.archived_since()?.unwrap_or(u64::MAX).min(first_undo);
+    pruned.block_hashes = remove(Table::BlockHashes, first_state.saturating_sub(REACH))?;
     Ok(pruned)
 }
 

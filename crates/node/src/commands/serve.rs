@@ -40,9 +40,13 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", requires = "rpc", conflicts_with = "interval", value_parser = whole_seconds_from)]
     block_time: Option<Duration>,
     /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, a size of the
-    /// stored blocks and receipts such as 500MiB or 20GiB, or "all"
-    #[arg(long, value_name = "N|SIZE", default_value = "4096", value_parser = history_from)]
-    pub(super) history: HistoryLimit,
+    /// stored blocks and receipts such as 500MiB or 20GiB, or "all" [default: 4096, or all of an archive]
+    #[arg(long, value_name = "N|SIZE", value_parser = history_from)]
+    pub(super) history: Option<HistoryLimit>,
+    /// Keep the values before each block, so that clients can read the state after every block from now on, however
+    /// old. The chain stays an archive, also without this option
+    #[arg(long)]
+    pub(super) archive: bool,
     /// With --rpc: let clients ask for copies of the chain (`braid_checkpoint`), and write them into this folder
     #[arg(long, value_name = "DIR", requires = "rpc")]
     checkpoints: Option<PathBuf>,
@@ -171,6 +175,21 @@ fn warn_of_chain(store: &EmbeddedStore) -> Result<(), Stop> {
         );
     }
     Ok(())
+}
+
+/// Whether the chain in `store` is an archive.
+pub(super) fn is_archive(store: &EmbeddedStore) -> Result<bool, Stop> {
+    let reader = open_chain(store).map_err(message)?;
+    Ok(reader.archived_since().map_err(message)?.is_some())
+}
+
+/// Returns the blocks that are kept unless `--history` says otherwise: calls in an old state need the
+/// header of its block.
+pub(super) const fn default_history(is_archive: bool) -> HistoryLimit {
+    match is_archive {
+        true => HistoryLimit::ALL,
+        false => HistoryLimit { blocks: 4_096, ..HistoryLimit::ALL },
+    }
 }
 
 /// Warns of blocks that are going to be removed, which cannot be undone.

@@ -233,6 +233,7 @@ fn the_last_blocks_within_a_size_are_kept() {
     let store = begun();
     let made = with_blocks(&store, config, 40);
     let compare = |node: &Node<MemoryStore>, lag: u64| {
+        node.shared.show();
         let reader = open(&store).expect("a chain");
         let bytes = reader.history_bytes().expect("it is read").expect("it is counted");
         assert!((4_000..=6_000).contains(&bytes), "{bytes} bytes");
