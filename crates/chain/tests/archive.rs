@@ -5,10 +5,11 @@ use crate::{
     streams::{block, config},
     support::Stream,
 };
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, keccak256};
 use braid_chain::{
-    Chain, ChainConfig, EmbeddedStore, Head, MemoryStore, PastState, StateRoots, StateStore, Table,
-    Writes, copy, create, open, prune, verify,
+    Chain, ChainConfig, DurableBatch, EmbeddedStore, Entry, Head, Keep, MemorySnapshot,
+    MemoryStore, PastState, Snapshot, StateRoots, StateStore, StoreError, Table, Writes, commit,
+    copy, create, open, prune, verify,
 };
 use revm::DatabaseRef;
 use std::{collections::BTreeSet, ops::Range};
@@ -128,6 +129,72 @@ fn unwinding_can_make_the_archive_begin_earlier() {
     compare(&store, &stream, 3, 3);
     execute(&store, &stream, false, 3..8);
     compare(&store, &stream, 3, 8);
+}
+
+/// Pruning leaves the hashes of blocks that a call in one of the archive's states can ask for.
+#[test]
+fn hashes_that_old_states_can_ask_for_stay() {
+    let store = MemoryStore::new();
+    let head = |number: u64| Head { number, hash: keccak256(number.to_be_bytes()) };
+    let batch = |number| DurableBatch { head: head(number), ..DurableBatch::default() };
+    create(&store, b"{}", &batch(0), StateRoots::Disabled).expect("an empty store");
+    for number in 1..=600 {
+        let mut keep = Keep::default();
+        keep.archive = number > 300;
+        commit(&store, &batch(number), keep).expect("it follows");
+    }
+    assert_eq!(prune(&store, 5, None).expect("pruned").block_hashes, 44);
+    let hash = |number| open(&store).expect("a chain").block_hash(number).expect("readable");
+    assert_eq!((hash(43), hash(44)), (None, Some(head(44).hash)));
+}
+
+/// A search finds the same in each store as a scan.
+fn search(snapshot: &impl Snapshot) {
+    let keys = ["", "a", "ab", "ab1", "ab3", "ac", "b"].map(str::as_bytes);
+    for first in keys {
+        for last in keys {
+            let scan = snapshot.scan(Table::Archive, &[]).map(|entry| entry.expect("readable"));
+            let expected = scan.into_iter().find(|(key, _)| first <= &**key && &**key <= last);
+            let found = snapshot.first_in(Table::Archive, first, last).expect("readable");
+            assert_eq!(found, expected, "{first:?} to {last:?}");
+        }
+    }
+}
+
+/// A snapshot with the default methods of the trait.
+#[derive(Clone)]
+struct Plain(MemorySnapshot);
+
+impl Snapshot for Plain {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        self.0.scan(table, prefix)
+    }
+}
+
+#[test]
+fn the_first_entry_of_a_range_is_found_in_every_store() {
+    let mut writes = Writes::default();
+    for key in ["a", "ab2", "ab3", "b"] {
+        writes.put(Table::Archive, key, key);
+    }
+    writes.put(Table::Undo, "ab1", "of another table");
+    let folder = tempfile::tempdir().expect("a folder");
+    let embedded = EmbeddedStore::open(folder.path()).expect("a store");
+    let memory = MemoryStore::new();
+    search(&memory.snapshot().expect("in memory"));
+    memory.write(writes.clone()).expect("in memory");
+    embedded.write(writes).expect("written");
+    search(&memory.snapshot().expect("in memory"));
+    search(&Plain(memory.snapshot().expect("in memory")));
+    search(&embedded.snapshot().expect("a snapshot"));
 }
 
 /// Entries that are missing, changed, or of no block in the archive.
