@@ -1,11 +1,12 @@
-//! Finding kept blocks by their hash, and by the hashes of their transactions.
+//! Which blocks and receipts are kept, and finding blocks by their hash and by the hashes of their
+//! transactions.
 
 use crate::{
     Head, Snapshot, StateReader, StateStore, StoreError, Table, Writes, open, record::header_of,
 };
 use alloy_primitives::{B256, keccak256};
 use alloy_rlp::Header as RlpHeader;
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 /// Key in the table of single records. Folders of earlier versions lack it.
 const KEPT_KEY: &[u8] = b"kept-blocks";
@@ -28,7 +29,7 @@ pub struct TransactionPosition {
 
 /// Which blocks are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kept {
+pub(crate) struct Kept {
     /// The last block when the index was changed. If the chain has another one, an earlier version
     /// has written to the store since then.
     head: Head,
@@ -36,16 +37,45 @@ struct Kept {
     first: u64,
     /// From this number on, every block is kept. The next number if the last block is not.
     unbroken: u64,
+    /// Total size of the kept blocks, and of the receipts from `first` on, as stored.
+    bytes: u64,
+}
+
+/// Length of the record in earlier versions, which did not count bytes.
+const FORMER_LENGTH: usize = 56;
+
+/// Which blocks and receipts are kept when a block is added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Maximum number of blocks. With 0, the new one is not kept, and no other is removed.
+    pub(crate) blocks: u64,
+    /// The same for receipts.
+    pub(crate) receipts: u64,
+    /// Maximum size of blocks and receipts.
+    pub(crate) bytes: u64,
+}
+
+/// A new block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewBlock<'b> {
+    pub(crate) head: Head,
+    /// The block in RLP; empty if unknown.
+    pub(crate) rlp: &'b [u8],
+    /// Its receipts, encoded.
+    pub(crate) receipts: &'b [u8],
 }
 
 impl Kept {
     fn nothing(head: Head) -> Self {
         let next = head.number.saturating_add(1);
-        Self { head, first: next, unbroken: next }
+        Self { head, first: next, unbroken: next, bytes: 0 }
     }
 
-    fn read<S: Snapshot>(reader: &StateReader<S>) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = reader.snapshot().get(Table::Meta, KEPT_KEY)? else { return Ok(None) };
+    pub(crate) fn read<S: Snapshot>(reader: &StateReader<S>) -> Result<Option<Self>, StoreError> {
+        let bytes = reader.snapshot().get(Table::Meta, KEPT_KEY)?;
+        let Some(bytes) = bytes.filter(|bytes| bytes.len() != FORMER_LENGTH) else {
+            return Ok(None);
+        };
         let kept = Self::decode(&bytes);
         kept.map(Some).ok_or_else(|| StoreError::damaged("the record of kept blocks"))
     }
@@ -53,16 +83,26 @@ impl Kept {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<40>()?;
         let (first, rest) = rest.split_first_chunk()?;
+        let (unbroken, rest) = rest.split_first_chunk()?;
         Some(Self {
             head: Head::decode(head).ok()?,
             first: u64::from_be_bytes(*first),
-            unbroken: u64::from_be_bytes(rest.try_into().ok()?),
+            unbroken: u64::from_be_bytes(*unbroken),
+            bytes: u64::from_be_bytes(rest.try_into().ok()?),
         })
     }
 
-    fn put(self, writes: &mut Writes) {
-        let numbers = [self.first, self.unbroken].map(u64::to_be_bytes);
+    pub(crate) fn put(self, writes: &mut Writes) {
+        let numbers = [self.first, self.unbroken, self.bytes].map(u64::to_be_bytes);
         writes.put(Table::Meta, KEPT_KEY, [self.head.encode(), numbers.concat()].concat());
+    }
+
+    /// Subtracts the size of the receipts of block `number`, which are removed.
+    pub(crate) fn without_receipts(&mut self, number: u64, bytes: u64) {
+        // Receipts of earlier blocks are not counted.
+        if number >= self.first && !mutant!(RemovedReceiptsCounted) {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
     }
 }
 
@@ -84,6 +124,17 @@ impl<S: Snapshot> StateReader<S> {
             _ => unbroken(self, 0)?,
         };
         Ok((oldest <= self.head().number).then_some(oldest))
+    }
+
+    /// Returns the total size of the kept blocks and of their receipts as stored, in bytes, which
+    /// [`Keep::history_bytes`](crate::Keep::history_bytes) limits. `None` if an earlier version
+    /// wrote to the store: opening a [`Chain`](crate::Chain) counts the bytes again.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn history_bytes(&self) -> Result<Option<u64>, StoreError> {
+        let kept = Kept::read(self)?.filter(|kept| kept.head == self.head());
+        Ok(kept.map(|kept| kept.bytes))
     }
 
     /// Returns the number of the kept block with this hash.
@@ -180,36 +231,101 @@ fn remove(writes: &mut Writes, number: u64, rlp: &[u8]) {
     }
 }
 
-/// Keeps the block after the reader's head, which is `head` and `rlp`, and removes blocks that are
-/// older than the last `blocks`. Keeps nothing new, and removes nothing, if `blocks` is zero.
+/// Keeps the block after the reader's head, with its receipts, and removes older blocks and receipts
+/// beyond the limits. The new block stays, whatever its size.
 pub(crate) fn extend<S: Snapshot>(
     reader: &StateReader<S>,
     writes: &mut Writes,
-    (head, rlp): (Head, &[u8]),
-    blocks: u64,
+    NewBlock { head, rlp, receipts }: NewBlock<'_>,
+    limits: Limits,
 ) -> Result<(), StoreError> {
     let kept = Kept::read(reader)?;
     let mut kept = kept.unwrap_or_else(|| Kept::nothing(reader.head()));
-    let newest_old = head.number.checked_sub(blocks).filter(|_| blocks > 0);
-    for _ in 0..REMOVED_AT_ONCE {
-        let number = kept.first;
-        if newest_old.is_none_or(|old| number > old) {
-            break;
-        }
-        if let Some(rlp) = reader.block(number)? {
-            remove(writes, number, &rlp);
-        }
-        kept.first = number.saturating_add(1);
-    }
-    if blocks > 0 && !rlp.is_empty() {
-        writes.put(Table::Blocks, head.number.to_be_bytes(), rlp);
-        put(writes, head.number, rlp)?;
+    let number = head.number;
+    if limits.blocks > 0 && !rlp.is_empty() {
+        writes.put(Table::Blocks, number.to_be_bytes(), rlp);
+        put(writes, number, rlp)?;
+        kept.bytes = kept.bytes.saturating_add(rlp.len() as u64);
     } else {
-        kept.unbroken = head.number.saturating_add(1);
+        kept.unbroken = number.saturating_add(1);
+    }
+    if limits.receipts > 0 {
+        writes.put(Table::Receipts, number.to_be_bytes(), receipts);
+        kept.bytes = kept.bytes.saturating_add(receipts.len() as u64);
+    }
+    for number in remove_old(reader, writes, (&mut kept, number), limits)? {
+        writes.remove(Table::Receipts, number.to_be_bytes());
     }
     kept.unbroken = kept.unbroken.max(kept.first);
     Kept { head, ..kept }.put(writes);
     Ok(())
+}
+
+/// Removes blocks before block `head` beyond the limits, and returns the numbers of the blocks whose
+/// receipts are to be removed.
+fn remove_old<S: Snapshot>(
+    reader: &StateReader<S>,
+    writes: &mut Writes,
+    (kept, head): (&mut Kept, u64),
+    limits: Limits,
+) -> Result<BTreeSet<u64>, StoreError> {
+    let newest_old = |blocks: u64| head.checked_sub(blocks).filter(|_| blocks > 0);
+    let (mut receipts, first) = (BTreeSet::new(), kept.first);
+    let is_limited = limits.bytes < u64::MAX;
+    for _ in 0..REMOVED_AT_ONCE {
+        let number = kept.first;
+        let is_beyond = kept.bytes > limits.bytes && number < head;
+        if !is_beyond && newest_old(limits.blocks).is_none_or(|old| number > old) {
+            break;
+        }
+        if let Some(rlp) = reader.block(number)? {
+            remove(writes, number, &rlp);
+            if !mutant!(RemovedBlockCounted) {
+                kept.bytes = kept.bytes.saturating_sub(rlp.len() as u64);
+            }
+        }
+        if let Some(bytes) = receipt_bytes(reader, number)? {
+            kept.without_receipts(number, bytes);
+            receipts.extend(is_limited.then_some(number));
+        }
+        kept.first = number.saturating_add(1);
+    }
+    // Receipts of older blocks that were kept before there was a limit of bytes.
+    let older = first.checked_sub(1).filter(|_| is_limited);
+    receipts.extend(run_before(reader, Table::Receipts, older)?);
+    for number in run_before(reader, Table::Receipts, newest_old(limits.receipts))? {
+        if receipts.insert(number) && number >= kept.first {
+            kept.without_receipts(number, receipt_bytes(reader, number)?.unwrap_or_default());
+        }
+    }
+    Ok(receipts)
+}
+
+/// Returns the size of the receipts of a block; `None` if they are not kept.
+fn receipt_bytes<S: Snapshot>(
+    reader: &StateReader<S>,
+    number: u64,
+) -> Result<Option<u64>, StoreError> {
+    let receipts = reader.snapshot().get(Table::Receipts, &number.to_be_bytes())?;
+    Ok(receipts.map(|receipts| receipts.len() as u64))
+}
+
+/// Returns the numbers of the block `last` and of all blocks directly before it that have a record
+/// in `table`. There are several if more blocks were kept until now.
+pub(crate) fn run_before<S: Snapshot>(
+    reader: &StateReader<S>,
+    table: Table,
+    mut last: Option<u64>,
+) -> Result<Vec<u64>, StoreError> {
+    let mut run = Vec::new();
+    while let Some(number) = last {
+        if !reader.snapshot().contains(table, &number.to_be_bytes())? {
+            break;
+        }
+        run.push(number);
+        last = number.checked_sub(1);
+    }
+    Ok(run)
 }
 
 /// Removes the last block, after which the chain ends with `parent`.
@@ -219,17 +335,20 @@ pub(crate) fn unwind<S: Snapshot>(
     parent: Head,
 ) -> Result<(), StoreError> {
     let number = reader.head().number;
-    if let Some(rlp) = reader.block(number)? {
-        remove(writes, number, &rlp);
+    let rlp = reader.block(number)?;
+    if let Some(rlp) = &rlp {
+        remove(writes, number, rlp);
     }
-    let Some(kept) = Kept::read(reader)? else { return Ok(()) };
+    let Some(mut kept) = Kept::read(reader)? else { return Ok(()) };
+    kept.without_receipts(number, receipt_bytes(reader, number)?.unwrap_or_default());
+    let bytes = kept.bytes.saturating_sub(rlp.map_or(0, |rlp| rlp.len() as u64));
     let unbroken = match kept.unbroken > number {
         // The block was not kept. Those before it may be.
         true => unbroken_below(reader, number, kept.first)?,
         false => kept.unbroken,
     };
     let first = kept.first.min(number);
-    Kept { head: parent, first, unbroken }.put(writes);
+    Kept { head: parent, first, unbroken, bytes }.put(writes);
     Ok(())
 }
 
@@ -276,8 +395,23 @@ pub(crate) fn complete<S: StateStore>(store: &S) -> Result<(), StoreError> {
     }
     let kept = Kept::nothing(reader.head());
     let first = first.unwrap_or(kept.first);
-    Kept { first, unbroken: unbroken(&reader, first)?, ..kept }.put(&mut writes);
+    let bytes = stored_bytes(&reader, first)?;
+    Kept { first, unbroken: unbroken(&reader, first)?, bytes, ..kept }.put(&mut writes);
     store.write(writes)
+}
+
+/// Returns the size of all blocks and receipts from block `first` on.
+fn stored_bytes<S: Snapshot>(reader: &StateReader<S>, first: u64) -> Result<u64, StoreError> {
+    let mut bytes = 0_u64;
+    for table in [Table::Blocks, Table::Receipts] {
+        for entry in reader.snapshot().scan(table, &[]) {
+            let (key, value) = entry?;
+            if number_of(&key)? >= first {
+                bytes = bytes.saturating_add(value.len() as u64);
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 /// Writes `writes` if they are many.
@@ -299,7 +433,8 @@ pub(crate) fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<(), StoreEr
     let Some(kept) = Kept::read(reader)?.filter(|kept| kept.head == reader.head()) else {
         return Ok(());
     };
-    if unbroken(reader, kept.first)? != kept.unbroken {
+    let found = (unbroken(reader, kept.first)?, stored_bytes(reader, kept.first)?);
+    if found != (kept.unbroken, kept.bytes) {
         return Err(StoreError::damaged("the record of kept blocks"));
     }
     let (mut blocks, mut transactions) = (0_usize, 0_usize);
@@ -338,11 +473,12 @@ mod tests {
         DurableBatch, Head, Keep, MemoryStore, StateRoots, commit, create,
         mutants::{Bug, with_bug},
     };
+    use alloy_consensus::EthereumReceipt;
     use alloy_consensus::{
         Block, BlockBody, EthereumTxEnvelope, Header, SignableTransaction, TxEip1559, TxEip4844,
         TxLegacy,
     };
-    use alloy_primitives::Signature;
+    use alloy_primitives::{Address, Log, Signature};
     use std::num::NonZeroUsize;
 
     type Envelope = EthereumTxEnvelope<TxEip4844>;
@@ -463,6 +599,127 @@ mod tests {
         unwind(&reader, &mut writes, parent).expect("it is read");
         writes.put(Table::Meta, crate::record::HEAD_KEY, parent.encode());
         store.write(writes).expect("memory");
+    }
+
+    /// Adds a block with its RLP and one receipt of `logs` bytes, and returns their size.
+    fn extend_sized(store: &MemoryStore, number: u64, logs: usize, keep: Keep) -> u64 {
+        let (head, rlp, _) = block(number, number % 3);
+        let log = Log::new_unchecked(Address::ZERO, Vec::new(), vec![7; logs].into());
+        let receipt = EthereumReceipt { logs: vec![log], ..EthereumReceipt::default() };
+        let mut encoded = Vec::new();
+        alloy_rlp::encode_list(core::slice::from_ref(&receipt), &mut encoded);
+        let size = (rlp.len() + encoded.len()) as u64;
+        let receipts = [receipt].into();
+        commit(
+            store,
+            &DurableBatch { head, rlp: rlp.into(), receipts, ..Default::default() },
+            keep,
+        )
+        .expect("it follows");
+        size
+    }
+
+    /// Compares the blocks and receipts of a chain with the newest ones of `sizes`, by block number,
+    /// that take at most `limit` bytes.
+    fn compare_sizes(store: &MemoryStore, sizes: &[u64], limit: u64) -> Result<(), String> {
+        let reader = open(store).expect("a chain");
+        let head = reader.head().number as usize;
+        let (mut oldest, mut bytes) = (head, sizes[head]);
+        while oldest > 1 && bytes + sizes[oldest - 1] <= limit {
+            oldest -= 1;
+            bytes += sizes[oldest];
+        }
+        for number in 1..=head {
+            let kept = number >= oldest;
+            let block = reader.block(number as u64).expect("it is read").is_some();
+            let receipts = reader.receipts(number as u64).expect("it is read").is_some();
+            if (block, receipts) != (kept, kept) {
+                return Err(format!("block {number} of {head}: {block}, {receipts}"));
+            }
+        }
+        match reader.history_bytes().expect("it is read") {
+            Some(found) if found == bytes => verify(&reader).map_err(|error| error.to_string()),
+            found => Err(format!("{found:?} bytes, not {bytes}")),
+        }
+    }
+
+    /// Blocks of different sizes within different limits, which change at restarts, with unwinding
+    /// and pruning.
+    fn fits_into_the_limit() -> Result<(), String> {
+        let store = MemoryStore::new();
+        create(&store, b"{}", &DurableBatch::default(), StateRoots::Disabled).expect("it is empty");
+        let all = Keep { rlp_blocks: u64::MAX, receipt_blocks: u64::MAX, ..Keep::default() };
+        let mut sizes = vec![0; 1];
+        for number in 1..=400_u64 {
+            let (phase, step) = ((number - 1) / 80, (number - 1) % 80);
+            let limit = [u64::MAX, 9_000, 4_000, 20_000, 1][phase as usize];
+            let logs = 300 + (number as usize * 97) % 700;
+            let keep = Keep { history_bytes: limit, ..all };
+            sizes.push(extend_sized(&store, number, logs, keep));
+            // A smaller limit is reached after a few blocks. Under a larger one, blocks that would
+            // fit have been removed before.
+            let from = [0, 3, 3, 40, 3][phase as usize];
+            if (from..70).contains(&step) {
+                compare_sizes(&store, &sizes, limit)?;
+            }
+            if step == 70 {
+                unwind_by(&store, if phase == 4 { 1 } else { 3 });
+                for number in open(&store).expect("a chain").head().number + 1..=number {
+                    sizes[number as usize] = extend_sized(&store, number, logs, keep);
+                }
+                verify(&open(&store).expect("a chain")).map_err(|error| error.to_string())?;
+            }
+        }
+        // The size stays right if receipts are pruned, and if blocks are limited by number.
+        for number in 401..=420 {
+            extend_sized(&store, number, 500, all);
+        }
+        let is_right =
+            || verify(&open(&store).expect("a chain")).map_err(|error| error.to_string());
+        is_right()?;
+        crate::prune(&store, 128, Some(5)).expect("memory");
+        is_right()?;
+        for (number, blocks, receipts) in [(421, 9, 3), (422, 3, 9), (423, 2, 2), (424, 0, 2)] {
+            let keep = Keep { rlp_blocks: blocks, receipt_blocks: receipts, ..all };
+            extend_sized(&store, number, 500, keep);
+            is_right()?;
+        }
+        unwind_by(&store, 4);
+        is_right()
+    }
+
+    #[test]
+    fn blocks_and_receipts_are_kept_within_a_size() {
+        fits_into_the_limit().expect("the size is right");
+        for bug in Bug::HISTORY_BYTES {
+            with_bug(Some(bug), fits_into_the_limit).expect_err("it is noticed");
+        }
+    }
+
+    /// Receipts that were kept of more blocks than their transactions are removed once there is a
+    /// limit of bytes; a record without the size is completed.
+    #[test]
+    fn a_limit_of_bytes_also_removes_older_receipts() {
+        let store = MemoryStore::new();
+        create(&store, b"{}", &DurableBatch::default(), StateRoots::Disabled).expect("it is empty");
+        let more = Keep { rlp_blocks: 2, receipt_blocks: 50, ..Keep::default() };
+        for number in 1..=9 {
+            extend_sized(&store, number, 500, more);
+        }
+        let mut writes = Writes::default();
+        let record = store.snapshot().unwrap().get(Table::Meta, KEPT_KEY).unwrap().unwrap();
+        writes.put(Table::Meta, KEPT_KEY, &record[..FORMER_LENGTH]);
+        store.write(writes).expect("memory");
+        assert_eq!(open(&store).unwrap().history_bytes().unwrap(), None);
+        complete(&store).expect("the blocks are good");
+        let size = open(&store).unwrap().history_bytes().unwrap().expect("it is counted");
+        let keep = Keep { rlp_blocks: u64::MAX, receipt_blocks: u64::MAX, ..Keep::default() };
+        let added = extend_sized(&store, 10, 500, Keep { history_bytes: size * 2, ..keep });
+        let reader = open(&store).unwrap();
+        assert_eq!(reader.history_bytes().unwrap(), Some(size + added));
+        let receipts = (1..=10).filter(|number| reader.receipts(*number).unwrap().is_some());
+        assert_eq!(receipts.collect::<Vec<_>>(), [8, 9, 10]);
+        verify(&reader).unwrap();
     }
 
     #[test]

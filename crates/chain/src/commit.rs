@@ -4,7 +4,9 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes,
     ahead::{Ahead, TrieTask},
-    block_index, open,
+    archive,
+    block_index::{self, Limits, NewBlock},
+    open,
     record::{
         FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, NODES_HEAD_KEY, SCHEMA_KEY,
         STATE_ROOT_KEY, slot_key, slot_value,
@@ -38,6 +40,15 @@ pub struct Keep {
     /// Number of blocks that are kept with their transactions, counted from the head, if they come
     /// with their RLP. Otherwise like `receipt_blocks`. Default: 0.
     pub rlp_blocks: u64,
+    /// Maximum size of the kept blocks and receipts in the store, in bytes of RLP. When a block is
+    /// added, the oldest blocks are removed with their receipts, at most 64 at a time, until the
+    /// others fit; the last block always stays. Default: no limit.
+    pub history_bytes: u64,
+    /// Whether the state after every block can be read, however old: the store also keeps the values
+    /// before each block that changed them, which no other setting removes. The chain records it with
+    /// the next block and keeps an archive from then on, even if it is opened without; states after
+    /// earlier blocks are not in the archive. Default: false.
+    pub archive: bool,
     /// Number of threads that compute a block's state root, if the chain has state roots and the
     /// block changes many entries. Default: one per core.
     pub root_threads: NonZeroUsize,
@@ -84,6 +95,8 @@ impl Default for Keep {
             undo_blocks: 128,
             receipt_blocks: 0,
             rlp_blocks: 0,
+            history_bytes: u64::MAX,
+            archive: false,
             root_threads,
             node_cache: NODE_CACHE_BYTES,
             node_flush_blocks: 16,
@@ -287,39 +300,33 @@ fn writes_of<S: Snapshot>(
     if !batch.header.is_empty() {
         writes.put(Table::Meta, HEADER_KEY, batch.header.as_ref());
     }
-    if keep.undo_blocks > 0 {
-        let undo = undo(reader, batch, &cleared)?.encode();
-        writes.put(Table::Undo, number.to_be_bytes(), undo);
-    }
-    let newest_old = |blocks: u64| number.checked_sub(blocks.max(1));
-    remove_old(reader, &mut writes, Table::Undo, newest_old(keep.undo_blocks))?;
-    if keep.receipt_blocks > 0 {
-        let mut receipts = Vec::new();
-        alloy_rlp::encode_list(&batch.receipts, &mut receipts);
-        writes.put(Table::Receipts, number.to_be_bytes(), receipts);
-        remove_old(reader, &mut writes, Table::Receipts, newest_old(keep.receipt_blocks))?;
-    }
-    block_index::extend(reader, &mut writes, (batch.head, &batch.rlp), keep.rlp_blocks)?;
-    Ok(writes)
-}
-
-/// Removes the records in `table` of the block `old` and of all blocks directly before it. There
-/// are several if more blocks were kept until now.
-fn remove_old<S: Snapshot>(
-    reader: &StateReader<S>,
-    writes: &mut Writes,
-    table: Table,
-    mut old: Option<u64>,
-) -> Result<(), StoreError> {
-    while let Some(number) = old {
-        let key = number.to_be_bytes();
-        if !reader.snapshot().contains(table, &key)? {
-            break;
+    let is_archive = keep.archive || reader.archived_since()?.is_some();
+    if keep.undo_blocks > 0 || is_archive {
+        let undo = undo(reader, batch, &cleared)?;
+        if is_archive {
+            archive::extend(reader, &mut writes, &undo, number)?;
         }
-        writes.remove(table, key);
-        old = number.checked_sub(1);
+        if keep.undo_blocks > 0 {
+            writes.put(Table::Undo, number.to_be_bytes(), undo.encode());
+        }
     }
-    Ok(())
+    for number in
+        block_index::run_before(reader, Table::Undo, number.checked_sub(keep.undo_blocks.max(1)))?
+    {
+        writes.remove(Table::Undo, number.to_be_bytes());
+    }
+    let mut receipts = Vec::new();
+    if keep.receipt_blocks > 0 {
+        alloy_rlp::encode_list(&batch.receipts, &mut receipts);
+    }
+    let block = NewBlock { head: batch.head, rlp: &batch.rlp, receipts: &receipts };
+    let limits = Limits {
+        blocks: keep.rlp_blocks,
+        receipts: keep.receipt_blocks,
+        bytes: keep.history_bytes,
+    };
+    block_index::extend(reader, &mut writes, block, limits)?;
+    Ok(writes)
 }
 
 /// Applies `batch` to the tries whose nodes are `nodes`, writes all nodes that the store lacks,

@@ -2,7 +2,7 @@
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, SlotChange, Snapshot, StateReader, StateStore,
-    StoreError, Table, Undo, Write, Writes,
+    StoreError, Table, Undo, Write, Writes, archive,
     commit::{put_root, put_state},
     trie::NodeOverlay,
 };
@@ -53,6 +53,7 @@ pub(crate) fn edit<S: StateStore>(
     if let Some(undo) = reader.undo(number)? {
         writes.put(Table::Undo, number.to_be_bytes(), with_former(undo, &batch).encode());
     }
+    archive::edit(&reader, &mut writes, &with_former(Undo::default(), &batch))?;
     let former = former(reader.snapshot(), &writes)?;
     store.write(writes)?;
     Ok(Edited(former))
@@ -120,6 +121,7 @@ mod tests {
     use super::*;
     use crate::{
         Chain, ChainBlock, ChainConfig, Head, MemoryStore, PastState, StateRoots, create, digest,
+        mutants::{Bug, with_bug},
         open, verify,
     };
     use alloy_primitives::B256;
@@ -130,7 +132,9 @@ mod tests {
 
     fn chain(store: &MemoryStore) -> Chain<MemoryStore> {
         create(store, b"{}", &DurableBatch::default(), StateRoots::Computed).expect("created");
-        Chain::open(store.clone(), ChainConfig::default()).expect("a chain")
+        let mut config = ChainConfig::default();
+        config.keep.archive = true;
+        Chain::open(store.clone(), config).expect("a chain")
     }
 
     /// Appends an empty block.
@@ -160,6 +164,16 @@ mod tests {
     /// in reverse order leads back through the same states.
     #[test]
     fn edits_are_part_of_the_state_and_can_be_undone() {
+        edit_and_undo();
+    }
+
+    #[test]
+    fn an_edit_that_is_missing_in_the_archive_is_noticed() {
+        let edit = || std::panic::catch_unwind(edit_and_undo);
+        with_bug(Some(Bug::ArchiveEditMissing), edit).expect_err("a state reads differently");
+    }
+
+    fn edit_and_undo() {
         let store = MemoryStore::new();
         let mut chain = chain(&store);
         let (mut edits, mut digests) = (Vec::new(), Vec::new());
@@ -178,10 +192,13 @@ mod tests {
             let past = PastState::after(&state, number, |reader, number| {
                 reader.undo(number).map(|undo| undo.map(std::sync::Arc::new))
             });
-            let past = past.expect("it reads").expect("it is kept");
-            assert_eq!(balance(&past), wanted, "after block {number}");
-            let slot = past.storage_ref(EDITED, U256::from(1)).expect("it reads");
-            assert_eq!(slot, U256::from(wanted.unwrap_or_default()));
+            let archived = PastState::archived(&state, number).expect("it reads");
+            for past in [past.expect("it reads"), archived] {
+                let past = past.expect("it is kept");
+                assert_eq!(balance(&past), wanted, "after block {number}");
+                let slot = past.storage_ref(EDITED, U256::from(1)).expect("it reads");
+                assert_eq!(slot, U256::from(wanted.unwrap_or_default()));
+            }
         }
         while let Some(wanted) = digests.pop() {
             for _ in 0..2 {

@@ -130,10 +130,12 @@ impl<S: Snapshot> DatabaseRef for LayeredState<S> {
 mod tests {
     use super::*;
     use crate::{
-        AccountRecord, DurableBatch, Keep, MemoryStore, PastState, StateRoots, commit, create, open,
+        AccountRecord, DurableBatch, Keep, MemoryStore, PastState, StateRoots, commit, create,
+        mutants::{Bug, with_bug},
+        open,
     };
     use alloy_primitives::{Bytes, KECCAK256_EMPTY, keccak256};
-    use proptest::{collection, prelude::*};
+    use proptest::{collection, prelude::*, strategy::ValueTree, test_runner::TestRunner};
     use revm::database::{AccountStatus, BundleAccount, BundleState, states::StorageSlot};
     use std::collections::BTreeMap;
 
@@ -246,6 +248,84 @@ mod tests {
                     prop_assert_eq!(reads(&past.unwrap().unwrap()), reads(state), "{}", number);
                 }
             }
+        }
+    }
+
+    /// Executes the blocks of `acts`, and appends the state after each to `states`.
+    fn extend(store: &MemoryStore, acts: &[Acts], keep: Keep, states: &mut Vec<Vec<String>>) {
+        for acts in acts {
+            let reader = open(store).unwrap();
+            let block = executed(reader.head().number + 1, acts, &reader);
+            commit(store, &DurableBatch::new(block.head, &block.changes), keep).unwrap();
+            states.push(reads(&open(store).unwrap()));
+        }
+    }
+
+    /// Compares the state after each block with what was read when it was the last one.
+    fn compare(store: &MemoryStore, states: &[Vec<String>], since: u64) -> Result<(), String> {
+        let state = LayeredState::new([].into(), open(store).unwrap());
+        for (number, expected) in (0_u64..).zip(states) {
+            let past = PastState::archived(&state, number).unwrap();
+            let found = past.as_ref().map(reads);
+            let expected = Some(expected).filter(|_| number >= since);
+            if found.as_ref() != expected {
+                return Err(format!("state {number}: {found:#?}, not {expected:#?}"));
+            }
+        }
+        crate::verify(&open(store).unwrap()).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Executes blocks, of which the first are not in the archive, unwinds some and executes others.
+    fn archived(
+        blocks: &[Acts],
+        before: usize,
+        back: usize,
+        others: &[Acts],
+    ) -> Result<(), String> {
+        let store = MemoryStore::new();
+        let genesis = DurableBatch { head: head(0), ..DurableBatch::default() };
+        create(&store, b"{}", &genesis, StateRoots::Computed).unwrap();
+        let mut states = vec![reads(&open(&store).unwrap())];
+        let archive = Keep { archive: true, ..Keep::blocks(2) };
+        let before = before.min(blocks.len() - 1);
+        extend(&store, &blocks[..before], Keep::blocks(2), &mut states);
+        extend(&store, &blocks[before..=before], archive, &mut states);
+        // The chain stays an archive. Without undo records, none can be unwound.
+        extend(&store, &blocks[before + 1..], Keep::blocks(2), &mut states);
+        compare(&store, &states, before as u64)?;
+        let back = back.min(2).min(blocks.len());
+        crate::unwind(&store, back as u64, NonZeroUsize::MIN).unwrap();
+        states.truncate(states.len() - back);
+        let since = before.min(states.len() - 1) as u64;
+        compare(&store, &states, since)?;
+        extend(&store, others, Keep::blocks(1), &mut states);
+        compare(&store, &states, since)?;
+        crate::prune(&store, 0, Some(0)).unwrap();
+        extend(&store, blocks, Keep::blocks(0), &mut states);
+        compare(&store, &states, since)
+    }
+
+    proptest! {
+        #[test]
+        fn every_state_can_be_read_from_the_archive(
+            (blocks, others) in (acts(), acts()),
+            before in 0_usize..3,
+            back in 0_usize..3,
+        ) {
+            prop_assert_eq!(archived(&blocks, before, back, &others), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_wrong_archive_is_noticed() {
+        let blocks = (acts(), acts());
+        for bug in Bug::ARCHIVE {
+            let mut runner = TestRunner::deterministic();
+            let is_noticed = (0..100).any(|_| {
+                let (blocks, others) = blocks.new_tree(&mut runner).unwrap().current();
+                with_bug(Some(bug), || archived(&blocks, 0, 2, &others)).is_err()
+            });
+            assert!(is_noticed, "{bug:?}");
         }
     }
 }

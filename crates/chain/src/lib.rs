@@ -56,6 +56,7 @@
 pub mod mutants;
 
 mod ahead;
+mod archive;
 mod batch;
 mod block_index;
 mod chain;

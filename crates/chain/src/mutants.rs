@@ -85,6 +85,14 @@ pub enum Bug {
     // Of the index of blocks.
     FirstTransactionUnindexed,
     RemovedBlockIndexed,
+    // Of the size of kept blocks and receipts.
+    RemovedBlockCounted,
+    RemovedReceiptsCounted,
+    // Of the archive.
+    ArchiveOneBlockLate,
+    ArchiveZeroMissing,
+    ArchiveUnwoundKept,
+    ArchiveEditMissing,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -142,6 +150,13 @@ impl Bug {
 
     /// The bugs of the index of blocks.
     pub const BLOCK_INDEX: [Self; 2] = [Self::FirstTransactionUnindexed, Self::RemovedBlockIndexed];
+
+    /// The bugs of the archive that random blocks notice.
+    pub const ARCHIVE: [Self; 3] =
+        [Self::ArchiveOneBlockLate, Self::ArchiveZeroMissing, Self::ArchiveUnwoundKept];
+
+    /// The bugs of the size of kept blocks and receipts.
+    pub const HISTORY_BYTES: [Self; 2] = [Self::RemovedBlockCounted, Self::RemovedReceiptsCounted];
 }
 
 #[cfg(any(test, feature = "mutants"))]

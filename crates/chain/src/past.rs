@@ -1,6 +1,6 @@
 //! The state after an earlier block.
 
-use crate::{LayeredState, Snapshot, StateReader, StoreError, Undo};
+use crate::{LayeredState, Snapshot, StateReader, StoreError, Undo, archive};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
@@ -8,8 +8,8 @@ use revm::{
 };
 use std::sync::Arc;
 
-/// The state after an earlier block, read from a later state and the undo records of the blocks in
-/// between. It holds only the snapshot of the later state, so reading many past states does not
+/// The state after an earlier block, read from a later state and either the undo records of the
+/// blocks in between or the archive. It holds only the snapshot of the later state, so reading many past states does not
 /// keep more old data in the store alive.
 #[derive(Clone, Debug)]
 pub struct PastState<S> {
@@ -17,6 +17,8 @@ pub struct PastState<S> {
     number: u64,
     /// Undo records of later blocks, oldest first. If there are any, `state` has no layers.
     undone: Arc<[Arc<Undo>]>,
+    /// Whether the values before later blocks are in the archive. If so, `state` has no layers.
+    is_archived: bool,
     state: LayeredState<S>,
 }
 
@@ -43,7 +45,37 @@ impl<S: Snapshot> PastState<S> {
             undone.push(record);
         }
         undone.reverse();
-        Ok(Some(Self { number, undone: undone.into(), state }))
+        Ok(Some(Self { number, undone: undone.into(), is_archived: false, state }))
+    }
+
+    /// Returns the state after block `number`, which is the head of `state` or earlier, in time that
+    /// does not depend on its age: values that later blocks have changed are read from the archive.
+    /// Returns `None` if the [archive](StateReader::archived_since) does not have the state, or if
+    /// the block is later than the head of `state`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn archived(state: &LayeredState<S>, number: u64) -> Result<Option<Self>, StoreError> {
+        let head = state.head().number;
+        let since = if number < head { state.reader().archived_since()? } else { Some(head) };
+        if number > head || since.is_none_or(|since| since > number) {
+            return Ok(None);
+        }
+        let state = state.up_to(number);
+        let is_archived = number < state.reader().head().number;
+        Ok(Some(Self { number, undone: [].into(), is_archived, state }))
+    }
+
+    /// Returns the number of the last block that the state includes.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether the state is read from the archive, which has no trie nodes.
+    #[must_use]
+    pub const fn is_archived(&self) -> bool {
+        self.is_archived
     }
 }
 
@@ -58,7 +90,11 @@ impl<S: Snapshot> DatabaseRef for PastState<S> {
     type Error = StoreError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
-        match self.undone.iter().find_map(|undo| undo.account(address)) {
+        let former = match self.is_archived {
+            true => archive::account(self.state.reader(), address, self.number)?,
+            false => self.undone.iter().find_map(|undo| undo.account(address)),
+        };
+        match former {
             Some(account) => Ok(account.map(AccountInfo::from)),
             None => self.state.basic_ref(address),
         }
@@ -70,7 +106,11 @@ impl<S: Snapshot> DatabaseRef for PastState<S> {
     }
 
     fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StoreError> {
-        match self.undone.iter().find_map(|undo| undo.slot(address, index)) {
+        let former = match self.is_archived {
+            true => archive::slot(self.state.reader(), (address, index), self.number)?,
+            false => self.undone.iter().find_map(|undo| undo.slot(address, index)),
+        };
+        match former {
             Some(value) => Ok(value),
             None => self.state.storage_ref(address, index),
         }

@@ -37,14 +37,15 @@ pub struct StateTries<S> {
 }
 
 impl<S: Snapshot> StateTries<S> {
-    /// Returns the tries of `state`; `None` if the chain has no state roots.
+    /// Returns the tries of `state`; `None` if the chain has no state roots, or if the state is
+    /// [read from the archive](PastState::is_archived).
     ///
     /// # Errors
     /// The store failed.
     pub fn of(state: &PastState<S>) -> Result<Option<Self>, StoreError> {
         let (later, undone) = state.parts();
         let reader = later.reader();
-        if reader.state_root()?.is_none() {
+        if reader.state_root()?.is_none() || state.is_archived() {
             return Ok(None);
         }
         let mut tries = Self { nodes: later.nodes()? };

@@ -2,7 +2,7 @@
 
 use crate::{
     AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
-    Table, Undo, Writes, block_index,
+    Table, Undo, Writes, archive, block_index,
     commit::{put_root, put_state},
     trie::NodeOverlay,
 };
@@ -38,8 +38,9 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     let reader = StateReader::new(store.snapshot()?)?;
     let Head { number, .. } = reader.head();
     let undo = reader.undo(number)?.ok_or(StoreError::NoUndo { number, kept: 0 })?;
-    let batch = inverse(&reader, undo)?;
     let mut writes = Writes::default();
+    archive::unwind(&reader, &mut writes, &undo)?;
+    let batch = inverse(&reader, undo)?;
     put_state(&mut writes, &batch, &BTreeMap::new());
     if reader.state_root()?.is_some() {
         put_root(NodeOverlay::of_head(&reader, root_threads)?, &mut writes, &batch, root_threads)?;

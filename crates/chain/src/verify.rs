@@ -1,7 +1,7 @@
 //! Verification of a store: recomputes every root and hash, and compares it with the stored one.
 
 use crate::{
-    Snapshot, StateReader, StoreError, Table, block_index,
+    Snapshot, StateReader, StoreError, Table, archive, block_index,
     rlp::decode_head,
     trie::{EMPTY_ROOT, NodeOverlay, encode_account, storage_root, walk},
 };
@@ -76,6 +76,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
     verified.receipt_blocks = receipts(reader)?;
     kept_blocks(reader)?;
     block_index::verify(reader)?;
+    archive::verify(reader)?;
     leaves.sort_unstable_by_key(|(hash, _)| *hash);
     verified.state_root = root_of(&leaves);
     if let (Some(stored), Some(nodes)) = (stored, &nodes) {

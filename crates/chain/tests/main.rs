@@ -1,6 +1,7 @@
 //! Tests of the store and the chain, against references that share no code with them.
 
 mod ahead;
+mod archive;
 mod build;
 mod disk;
 mod errors;

@@ -12,7 +12,8 @@ use std::{
 pub(crate) struct History {
     /// The block that the chain began with, which is always known.
     first: Option<Arc<StoredBlock>>,
-    /// The oldest block in the store when the node was opened, or the next one if there was none.
+    /// The oldest block in the store when the node was opened, or the next one if there was none; or
+    /// the oldest one since, if the blocks are limited by their size.
     oldest_stored: u64,
     blocks: VecDeque<Arc<StoredBlock>>,
     by_hash: HashMap<B256, u64>,
@@ -52,6 +53,16 @@ impl History {
             || (self.bytes > self.max_bytes && self.blocks.len() > 1)
         {
             let Some(old) = self.blocks.pop_front() else { break };
+            self.forget(&old);
+        }
+    }
+
+    /// Forgets the blocks before `oldest`, which the store has removed, except the last block.
+    pub(crate) fn remove_before(&mut self, oldest: u64) {
+        self.oldest_stored = self.oldest_stored.max(oldest);
+        while self.blocks.len() > 1
+            && let Some(old) = self.blocks.pop_front_if(|block| block.number() < oldest)
+        {
             self.forget(&old);
         }
     }

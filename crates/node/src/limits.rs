@@ -8,7 +8,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct NodeConfig {
-    /// Configuration of the chain. `history_blocks` determines which blocks and receipts it keeps.
+    /// Configuration of the chain. `history_blocks` determines which blocks and receipts it keeps,
+    /// as does [`Keep::history_bytes`](braid_chain::Keep::history_bytes).
     pub chain: ChainConfig,
     /// Limits of the pool.
     pub pool: PoolConfig,

@@ -1,4 +1,4 @@
-//! States after the last blocks, read with undo records from the store.
+//! States after earlier blocks, read with undo records from the store, or from the archive.
 
 use crate::limits::NodeConfig;
 use braid_chain::{LayeredState, PastState, Snapshot, StateReader, StoreError, Undo};
@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Cache of undo records, bounded by number and by size. The bounds also apply to each call: a
-/// state that needs more undo records cannot be read.
+/// state that needs more undo records is read from the archive, if the chain has one.
 #[derive(Debug)]
 pub(crate) struct Past {
     blocks: u64,
@@ -45,7 +45,7 @@ impl Past {
         }
         let oldest = head.saturating_add(1).saturating_sub(self.blocks.max(1));
         if number < oldest {
-            return Ok(None);
+            return PastState::archived(state, number);
         }
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         *records = records.split_off(&oldest.saturating_add(1));
@@ -62,7 +62,11 @@ impl Past {
         while records.values().map(|record| record.bytes()).sum::<usize>() > self.bytes {
             records.pop_first();
         }
-        past
+        drop(records);
+        match past? {
+            Some(past) => Ok(Some(past)),
+            None => PastState::archived(state, number),
+        }
     }
 }
 
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
     use crate::{
         Limits, Node,
-        testing::{CHAIN, Client, address, begun, node, payment, sign},
+        testing::{CHAIN, Client, address, begun, begun_as, node, payment, sign},
     };
     use alloy_consensus::TxLegacy;
     use alloy_primitives::{Address, B256, TxKind, U256, hex};
@@ -201,6 +205,63 @@ mod tests {
         (0..2).for_each(|number| is_forgotten(&client, number));
     }
 
+    /// An archive has the states that no undo record leads to, also after a restart without the
+    /// option, and replays their blocks.
+    #[test]
+    fn an_archive_has_all_states() {
+        let mut config = of(2, usize::MAX);
+        config.chain.keep.undo_blocks = 2;
+        config.chain.keep.archive = true;
+        let store = begun_as(StateRoots::Computed, |_| ());
+        let mut made = node(&store, config);
+        (1..=8).for_each(|number| make(&mut made, number));
+        let compare_all = |node: &Node<MemoryStore>, head: u64| {
+            let client = Client::new(&node.shared(), Limits::default());
+            (0..=head).for_each(|number| compare(&client, number));
+            for number in 1..=head {
+                let tag = format!("{number:#x}");
+                let traces = client.result("debug_traceBlockByNumber", json!([tag]));
+                let gas = |trace: &Value| trace["result"]["gas"].as_u64();
+                let traced =
+                    traces.as_array().and_then(|it| it.iter().map(gas).sum::<Option<u64>>());
+                let block = client.result("eth_getBlockByNumber", json!([tag, false]));
+                assert_eq!(block["gasUsed"], json!(traced.map(|gas| format!("{gas:#x}"))));
+            }
+            // The archive has no trie nodes.
+            let proof = |number: u64| json!([PAID, [], format!("{number:#x}")]);
+            let found = client.result("eth_getProof", proof(head));
+            assert_eq!(found["balance"], format!("{head:#x}"));
+            let (code, message) = client.error("eth_getProof", proof(1));
+            assert_eq!(code, -32_000, "{message}");
+            assert!(message.contains("the state after block 1 is not kept"), "{message}");
+            let about = client.result("eth_capabilities", json!([]));
+            assert_eq!(about["state"]["oldestBlock"], "0x0", "{about}");
+            assert!(about["state"].get("deleteStrategy").is_none(), "{about}");
+        };
+        compare_all(&made, 8);
+        drop(made);
+        config.chain.keep.archive = false;
+        let mut made = node(&store, config);
+        (9..=12).for_each(|number| make(&mut made, number));
+        compare_all(&made, 12);
+    }
+
+    /// An archive that begins later lacks the states before.
+    #[test]
+    fn states_before_the_archive_are_forgotten() {
+        let mut config = of(2, usize::MAX);
+        let store = begun();
+        let mut made = node(&store, config);
+        (1..=4).for_each(|number| make(&mut made, number));
+        drop(made);
+        config.chain.keep.archive = true;
+        let mut made = node(&store, config);
+        (5..=9).for_each(|number| make(&mut made, number));
+        let client = Client::new(&made.shared(), Limits::default());
+        (4..=9).for_each(|number| compare(&client, number));
+        (0..4).for_each(|number| is_forgotten(&client, number));
+    }
+
     #[test]
     fn undo_records_in_memory_are_bounded() {
         let store = begun();
@@ -243,6 +304,52 @@ mod tests {
         let state = made.chain().state().expect("a state");
         assert!(past.state(&state, 6).expect("reads").is_some());
         assert_eq!(held(&past).len(), 3, "blocks 5 to 7");
+    }
+
+    /// Measures what an archive costs when each block has changed 2,000 of 20,000 slots: `cargo test
+    /// --release -p braid-node --lib archive_of -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "it measures"]
+    fn archive_of_many_blocks() {
+        const BLOCKS: u64 = 2_000;
+        let head = |number| Head { number, hash: B256::from(U256::from(number)) };
+        for archive in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = EmbeddedStore::open(folder.path()).expect("a store");
+            create(&store, b"{}", &DurableBatch::default(), StateRoots::Disabled).expect("created");
+            let mut keep = Keep::default();
+            keep.archive = archive;
+            let begun = Instant::now();
+            for number in 1..=BLOCKS {
+                let change = |at: u64| SlotChange {
+                    address: PAID,
+                    slot: U256::from((number % 10) * 2_000 + at),
+                    before: U256::from(number.saturating_sub(10)),
+                    after: U256::from(number),
+                };
+                let slots = (0..2_000).map(change).collect();
+                let batch = DurableBatch { head: head(number), slots, ..Default::default() };
+                commit(&store, &batch, keep).expect("written");
+            }
+            println!("archive {archive}: {:?} for a block", begun.elapsed() / BLOCKS as u32);
+            if !archive {
+                continue;
+            }
+            let chain = Chain::open(store, ChainConfig::default()).expect("a chain");
+            let state = chain.state().expect("a state");
+            for age in [1, 10, 100, 1_000, BLOCKS - 20] {
+                let number = BLOCKS - age;
+                let found = PastState::archived(&state, number).expect("reads").expect("kept");
+                let begun = Instant::now();
+                for at in 0..20_000_u64 {
+                    // The last block up to `number` that has changed the slot.
+                    let last = number - (number + 10 - at / 2_000) % 10;
+                    let value = found.storage_ref(PAID, U256::from(at)).expect("reads");
+                    assert_eq!(value, U256::from(last), "slot {at} after block {number}");
+                }
+                println!("{age} blocks ago: {:?} for a slot", begun.elapsed() / 20_000);
+            }
+        }
     }
 
     /// Measures reading the oldest state if each block has changed as many slots as 60 million gas

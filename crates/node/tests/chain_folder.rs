@@ -123,6 +123,10 @@ fn what_is_lost_is_said_before() {
     assert!(!said.contains("removed for good"), "{said}");
     let said = served(&["--history", "1", &folder]);
     assert!(said.contains("block 1 and those before it are removed for good"), "{said}");
+    let said = served(&["--history", "1GiB", &folder]);
+    assert!(!said.contains("removed for good"), "{said}");
+    let said = served(&["--history", "1KiB", &folder]);
+    assert!(said.contains("take more bytes than --history allows"), "{said}");
 }
 
 /// Transactions of such a chain are valid on the other chain.

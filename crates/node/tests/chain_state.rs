@@ -78,6 +78,26 @@ fn a_checkpoint_is_another_folder_of_the_chain() {
 }
 
 #[test]
+fn blocks_are_imported_into_an_archive_that_stays_one() {
+    let demo = Demo::new(5);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    chain(&["run", &folder, &rlp, "--archive", "--history", "1MiB"], 0);
+    chain(&["unwind", &folder, "2"], 0);
+    chain(&["run", &folder, &rlp], 0);
+    chain(&["prune", &folder, "--undo-blocks", "0"], 0);
+    chain(&["verify", &folder], 0);
+    let store =
+        braid_chain::EmbeddedStore::open(demo.path("chain/state").as_ref()).expect("it opens");
+    let reader = braid_chain::open(&store).expect("a chain");
+    assert_eq!(reader.archived_since().expect("it reads"), Some(0));
+    let state = reader.block(1).expect("it reads");
+    assert!(state.is_some(), "an archive keeps all blocks");
+    drop((reader, store));
+    let text = chain(&["run", &folder, &rlp, "--history", "1MiB", "--receipts", "3"], 2);
+    assert!(text.contains("--receipts cannot be combined with a size in --history"), "{text}");
+}
+
+#[test]
 fn exported_blocks_are_the_imported_ones() {
     let demo = Demo::new(5);
     let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));

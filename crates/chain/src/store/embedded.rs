@@ -295,6 +295,19 @@ impl Snapshot for EmbeddedSnapshot {
             Ok((key.to_vec(), value.to_vec()))
         }))
     }
+
+    fn first_in(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Option<Entry>, StoreError> {
+        let table = self.tables.of(table)?;
+        let mut entries = (first <= last).then(|| self.view.range(table, first..=last));
+        let Some(guard) = entries.as_mut().and_then(Iterator::next) else { return Ok(None) };
+        let (key, value) = guard.into_inner().map_err(|error| self.tables.failed(error))?;
+        Ok(Some((key.to_vec(), value.to_vec())))
+    }
 }
 
 impl Tables {

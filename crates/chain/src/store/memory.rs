@@ -4,6 +4,7 @@ use super::{Entry, Snapshot, StateStore, Table, Writes};
 use crate::StoreError;
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -66,5 +67,16 @@ impl Snapshot for MemorySnapshot {
         let matching = entries.into_iter().flatten();
         let matching = matching.take_while(move |(key, _)| key.starts_with(&prefix));
         Box::new(matching.map(|(key, value)| Ok((key.clone(), value.clone()))))
+    }
+
+    fn first_in(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Option<Entry>, StoreError> {
+        let Some(table) = self.0.get(&table).filter(|_| first <= last) else { return Ok(None) };
+        let found = table.range::<[u8], _>((Bound::Included(first), Bound::Included(last))).next();
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())))
     }
 }

@@ -40,11 +40,14 @@ pub enum Table {
     BlockNumbers,
     /// Block and index of the transactions in [`Blocks`](Self::Blocks), by hash.
     TransactionPositions,
+    /// Accounts and slots before the blocks that changed them, by account or slot, then by block
+    /// number.
+    Archive,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Meta,
         Self::Accounts,
         Self::Slots,
@@ -56,6 +59,7 @@ impl Table {
         Self::Blocks,
         Self::BlockNumbers,
         Self::TransactionPositions,
+        Self::Archive,
     ];
 
     /// Returns the table's name on disk.
@@ -73,6 +77,7 @@ impl Table {
             Self::Blocks => "blocks",
             Self::BlockNumbers => "block-numbers",
             Self::TransactionPositions => "transaction-positions",
+            Self::Archive => "archive",
         }
     }
 }
@@ -151,4 +156,24 @@ pub trait Snapshot: Clone + Send + Sync + 'static {
         table: Table,
         prefix: &[u8],
     ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_>;
+
+    /// Returns the first entry whose key is at least `first` and at most `last`. The default scans
+    /// the entries whose keys begin as both do; a backend that can search should override it.
+    ///
+    /// # Errors
+    /// The backend failed.
+    fn first_in(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Option<Entry>, StoreError> {
+        let common = first.iter().zip(last).take_while(|(one, other)| one == other).count();
+        let prefix = first.get(..common).unwrap_or_default();
+        let is_before = |entry: &Result<Entry, StoreError>| {
+            entry.as_ref().is_ok_and(|(key, _)| key.as_slice() < first)
+        };
+        let found = self.scan(table, prefix).find(|entry| !is_before(entry)).transpose()?;
+        Ok(found.filter(|(key, _)| key.as_slice() <= last))
+    }
 }

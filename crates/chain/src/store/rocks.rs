@@ -138,4 +138,18 @@ impl Snapshot for RocksSnapshot {
             Ok((key.into_vec(), value.into_vec()))
         }))
     }
+
+    fn first_in(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Option<Entry>, StoreError> {
+        let (database, snapshot) = (self.0.borrow_owner(), self.0.borrow_dependent());
+        let begin = IteratorMode::From(first, Direction::Forward);
+        let found = snapshot.iterator_cf(family(database, table)?, begin).next().transpose();
+        let found = found.map_err(|error| failed(database, error))?;
+        let found = found.filter(|(key, _)| **key <= *last);
+        Ok(found.map(|(key, value)| (key.into_vec(), value.into_vec())))
+    }
 }

@@ -1,6 +1,8 @@
 //! `braid-node dev`: a chain for development, with accounts that everyone knows.
 
-use super::{interrupt, limits::LimitArgs, open, parse::seconds_from, say, serve::Told};
+use super::{
+    interrupt, limits::LimitArgs, open, parse::seconds_from, say, serve::Told, serve::is_archive,
+};
 use crate::{
     Limits, Mining, Node, NodeConfig, Server,
     accounts::{Accounts, ETHER, MNEMONIC, PATH},
@@ -75,6 +77,9 @@ pub(super) struct DevArgs {
     /// Response to web3_clientVersion. Hardhat's helpers reject names that do not begin with anvil or hardhat
     #[arg(long, value_name = "NAME", default_value = concat!("anvil/v1.0.0 braid/", env!("CARGO_PKG_VERSION")))]
     client_version: String,
+    /// Read the state after every block from an archive, in time that does not grow with its age
+    #[arg(long)]
+    archive: bool,
     /// Print neither keys nor a line per block
     #[arg(long)]
     quiet: bool,
@@ -104,7 +109,8 @@ pub(super) fn dev(args: &DevArgs) -> Result<End, Stop> {
     let accounts = Accounts::new();
     create_missing(args, &path, &accounts)?;
     let (mut folder, store) = open(&path, None)?;
-    let mut node = Node::open(store, config()).map_err(message)?;
+    let is_archive = args.archive || is_archive(&store)?;
+    let mut node = Node::open(store, config(is_archive)).map_err(message)?;
     node.shared().set_client_version(args.client_version.clone());
     let interrupts = interrupt::listen()?;
     let address = SocketAddr::new(args.host, args.port);
@@ -130,14 +136,16 @@ pub(super) fn dev(args: &DevArgs) -> Result<End, Stop> {
 
 /// Returns the configuration of a node that keeps everything, so that clients may return to any
 /// block.
-fn config() -> NodeConfig {
+fn config(is_archive: bool) -> NodeConfig {
     let mut chain = ChainConfig::default();
     chain.keep = Keep::blocks(u64::MAX);
+    chain.keep.archive = is_archive;
     NodeConfig {
         chain,
         history_blocks: u64::MAX,
         history_bytes: 1 << 30,
-        state_blocks: u64::MAX,
+        // An archive has the older ones.
+        state_blocks: if is_archive { NodeConfig::default().state_blocks } else { u64::MAX },
         state_bytes: 1 << 30,
         is_dev: true,
         ..NodeConfig::default()

@@ -4,10 +4,13 @@ use super::{
     interrupt,
     limits::LimitArgs,
     open,
-    parse::{address_from, blocks_from, pause_from},
+    parse::{HistoryLimit, address_from, history_from, pause_from},
     refusal::Refusal,
     say,
-    serve::{Opened, Serving, Told, allow_checkpoints, listen, warn_of_history},
+    serve::{
+        Opened, Serving, Told, allow_checkpoints, default_history, is_archive, listen,
+        warn_of_history,
+    },
     watch::Served,
 };
 use crate::{Follower, NodeError, Upstream, metrics::MetricsAddress};
@@ -68,9 +71,14 @@ pub(super) struct FollowArgs {
     /// Blocks that can be unwound, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
-    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, or "all"
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = blocks_from)]
-    history: u64,
+    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, a size of the
+    /// stored blocks and receipts such as 500MiB or 20GiB, or "all" [default: 4096, or all of an archive]
+    #[arg(long, value_name = "N|SIZE", value_parser = history_from)]
+    history: Option<HistoryLimit>,
+    /// Keep the values before each block, so that clients can read the state after every block from now on, however
+    /// old. The chain stays an archive, also without this option
+    #[arg(long)]
+    archive: bool,
     /// Memory for the store's read cache, in MiB
     #[arg(long, value_name = "MIB", default_value_t = braid_chain::CACHE_BYTES / super::MIB)]
     cache: u64,
@@ -100,8 +108,11 @@ pub(super) fn follow(args: &FollowArgs) -> Result<End, Stop> {
     let mut chain = ChainConfig::default();
     chain.executor.workers = args.workers.unwrap_or(chain.executor.workers);
     chain.keep = Keep::blocks(args.undo_blocks);
-    warn_of_history(&store, args.history)?;
-    let serving = Serving { folder, store, chain, served, history: args.history };
+    chain.keep.archive = args.archive;
+    let is_archive = args.archive || is_archive(&store)?;
+    let history = args.history.unwrap_or(default_history(is_archive));
+    warn_of_history(&store, history)?;
+    let serving = Serving { folder, store, chain, served, history };
     let Opened { mut folder, node, watch } = serving.open()?;
     let mut follower = Follower::new(node, upstream);
     let interrupts = interrupt::listen()?;

@@ -24,12 +24,49 @@ pub(super) fn count_from(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Parses a number of blocks from 1 on, or "all".
-pub(super) fn blocks_from(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(blocks @ 1..) => Ok(blocks),
-        _ if text == "all" => Ok(u64::MAX),
-        _ => Err(format!("expected a number from 1 on, or \"all\", found {text:?}")),
+/// Which blocks are kept with transactions and receipts, counted from the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HistoryLimit {
+    /// Maximum number of blocks.
+    pub(super) blocks: u64,
+    /// Maximum size of blocks and receipts, in bytes.
+    pub(super) bytes: u64,
+}
+
+impl HistoryLimit {
+    /// All blocks.
+    pub(super) const ALL: Self = Self { blocks: u64::MAX, bytes: u64::MAX };
+
+    /// Whether the size is limited, not the number.
+    pub(super) const fn is_size(self) -> bool {
+        self.bytes < u64::MAX
+    }
+}
+
+/// Parses a number of blocks from 1 on, a size with a unit, or "all".
+pub(super) fn history_from(text: &str) -> Result<HistoryLimit, String> {
+    if let Ok(blocks @ 1..) = text.parse() {
+        return Ok(HistoryLimit { blocks, ..HistoryLimit::ALL });
+    }
+    let size = || {
+        let end = text.find(|it: char| !it.is_ascii_digit())?;
+        let (number, unit) = text.split_at(end);
+        let unit = match unit {
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            _ => return None,
+        };
+        let bytes = number.parse::<u64>().ok()?.checked_mul(unit)?;
+        Some(bytes).filter(|bytes| (1..u64::MAX).contains(bytes))
+    };
+    match size() {
+        Some(bytes) => Ok(HistoryLimit { bytes, ..HistoryLimit::ALL }),
+        None if text == "all" => Ok(HistoryLimit::ALL),
+        None => Err(format!(
+            "expected a number of blocks, a size such as 500MiB or 20GiB, or \"all\", found {text:?}"
+        )),
     }
 }
 
@@ -95,6 +132,20 @@ mod tests {
         }
         time_from("5").expect_err("no unit");
         seconds_from("0").expect_err("no time");
+    }
+
+    #[test]
+    fn a_history_is_a_number_of_blocks_or_a_size() {
+        let limit = |blocks, bytes| Ok(HistoryLimit { blocks, bytes });
+        assert_eq!(history_from("4096"), limit(4_096, u64::MAX));
+        assert_eq!(history_from("all"), Ok(HistoryLimit::ALL));
+        for (text, bytes) in [("1KiB", 1 << 10), ("500MiB", 500 << 20), ("20GiB", 20 << 30)] {
+            assert_eq!(history_from(text), limit(u64::MAX, bytes));
+        }
+        assert_eq!(history_from("2TiB"), limit(u64::MAX, 2 << 40));
+        for text in ["", "0", "0GiB", "-1", "GiB", "1.5GiB", "20 GiB", "20GB", "99999999TiB"] {
+            history_from(text).expect_err(text);
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@ use super::{
     interrupt::{self, Interrupts},
     open,
     pace::{Pace, Tally},
+    parse::HistoryLimit,
     refusal::Refusal,
-    serve::{ServeArgs, Serving, serve, warn_of_history},
+    serve::{ServeArgs, Serving, default_history, is_archive, serve, warn_of_history},
     watch::{RunChain, Served, Watch},
 };
 use crate::chain_input::{Ahead, InputBlock, Inputs, Next, SizedBlock};
@@ -84,6 +85,12 @@ pub(super) struct RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     args.serve.check()?;
+    if args.receipts > 0 && args.serve.history.is_some_and(HistoryLimit::is_size) {
+        return Err(message(
+            "--receipts cannot be combined with a size in --history, which includes the receipts: \
+             give --history a number of blocks",
+        ));
+    }
     // The counters are served first, as opening a chain is slow after a kill.
     let served = args.metrics.map(Served::start).transpose()?;
     let (folder, store) = open(&args.folder, Some(args.cache))?;
@@ -91,11 +98,14 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
-    config.keep.receipt_blocks = args.receipts.max(args.serve.history);
-    config.keep.rlp_blocks = args.serve.history;
-    warn_of_history(&store, args.serve.history)?;
+    config.keep.archive = args.serve.archive;
+    let is_archive = args.serve.archive || is_archive(&store)?;
+    let history = args.serve.history.unwrap_or(default_history(is_archive));
+    config.keep.receipt_blocks = args.receipts.max(history.blocks);
+    config.keep.rlp_blocks = history.blocks;
+    config.keep.history_bytes = history.bytes;
+    warn_of_history(&store, history)?;
     if let Some(address) = args.serve.rpc {
-        let history = args.serve.history;
         let serving = Serving { folder, store, chain: config, served, history };
         return serve(address, &args.serve, serving, args.json);
     }

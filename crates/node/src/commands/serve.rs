@@ -3,7 +3,7 @@
 use super::{
     count, interrupt,
     limits::LimitArgs,
-    parse::{address_from, blocks_from, pause_from, whole_seconds_from},
+    parse::{HistoryLimit, address_from, history_from, pause_from, whole_seconds_from},
     say,
     watch::{Served, Watch},
 };
@@ -39,9 +39,14 @@ pub(super) struct ServeArgs {
     /// With --rpc: make a block at this interval, even without transactions: 2 or 2s; whole seconds
     #[arg(long, value_name = "SECONDS", requires = "rpc", conflicts_with = "interval", value_parser = whole_seconds_from)]
     block_time: Option<Duration>,
-    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, or "all"
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = blocks_from)]
-    pub(super) history: u64,
+    /// Blocks that are kept with transactions, receipts and logs, counted from the last one: a number, a size of the
+    /// stored blocks and receipts such as 500MiB or 20GiB, or "all" [default: 4096, or all of an archive]
+    #[arg(long, value_name = "N|SIZE", value_parser = history_from)]
+    pub(super) history: Option<HistoryLimit>,
+    /// Keep the values before each block, so that clients can read the state after every block from now on, however
+    /// old. The chain stays an archive, also without this option
+    #[arg(long)]
+    pub(super) archive: bool,
     /// With --rpc: let clients ask for copies of the chain (`braid_checkpoint`), and write them into this folder
     #[arg(long, value_name = "DIR", requires = "rpc")]
     checkpoints: Option<PathBuf>,
@@ -66,8 +71,8 @@ pub(super) struct Serving {
     pub(super) store: EmbeddedStore,
     pub(super) chain: ChainConfig,
     pub(super) served: Option<Served>,
-    /// Number of blocks that are kept.
-    pub(super) history: u64,
+    /// Blocks that are kept.
+    pub(super) history: HistoryLimit,
 }
 
 /// A node of a folder that is open, with its counters.
@@ -83,9 +88,10 @@ pub(super) type RunNode = Node<WatchedStore<EmbeddedStore>>;
 impl Serving {
     /// Opens the node.
     pub(super) fn open(self) -> Result<Opened, Stop> {
-        let Self { folder, store, chain, served, history } = self;
+        let Self { folder, store, mut chain, served, history } = self;
+        chain.keep.history_bytes = history.bytes;
         let workers = chain.executor.workers.get();
-        let config = NodeConfig { chain, history_blocks: history, ..NodeConfig::default() };
+        let config = NodeConfig { chain, history_blocks: history.blocks, ..NodeConfig::default() };
         let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
         let node = Node::open(watched, config).map_err(message)?;
         let watch = |served| Watch::start(served, (node.chain(), store, workers));
@@ -171,9 +177,32 @@ fn warn_of_chain(store: &EmbeddedStore) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Warns of blocks that are going to be removed, which cannot be undone.
-pub(super) fn warn_of_history(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
+/// Whether the chain in `store` is an archive.
+pub(super) fn is_archive(store: &EmbeddedStore) -> Result<bool, Stop> {
     let reader = open_chain(store).map_err(message)?;
+    Ok(reader.archived_since().map_err(message)?.is_some())
+}
+
+/// Returns the blocks that are kept unless `--history` says otherwise: calls in an old state need the
+/// header of its block.
+pub(super) const fn default_history(is_archive: bool) -> HistoryLimit {
+    match is_archive {
+        true => HistoryLimit::ALL,
+        false => HistoryLimit { blocks: 4_096, ..HistoryLimit::ALL },
+    }
+}
+
+/// Warns of blocks that are going to be removed, which cannot be undone.
+pub(super) fn warn_of_history(store: &EmbeddedStore, history: HistoryLimit) -> Result<(), Stop> {
+    let reader = open_chain(store).map_err(message)?;
+    let bytes = reader.history_bytes().map_err(message)?;
+    if bytes.is_some_and(|bytes| bytes > history.bytes) {
+        say(
+            "warning: the folder's blocks and receipts take more bytes than --history allows: the oldest ones are \
+             removed for good, a few with each new block",
+        );
+    }
+    let history = history.blocks;
     let Some(last) = reader.head().number.checked_sub(history) else { return Ok(()) };
     if reader.block(last).map_err(message)?.is_some() {
         say(format!(

@@ -30,8 +30,10 @@ fn proof<S: Snapshot>(it: &Context<S>, args: &mut Args<'_>) -> Answer<EIP1186Acc
     let state = params::state(&it.shared, args.maybe()?)?;
     let account = state.basic_ref(address).map_err(RpcError::State)?.unwrap_or_default();
     let tries = StateTries::of(&state).map_err(RpcError::State)?;
-    let none =
-        || RpcError::Override("the chain has no state roots, so nothing to prove".to_owned());
+    let none = || match state.is_archived() {
+        true => RpcError::OldState { asked: state.number(), head: it.shared.view().head.number() },
+        false => RpcError::Override("the chain has no state roots, so nothing to prove".to_owned()),
+    };
     let tries = tries.ok_or_else(none)?;
     let proved = tries.prove_account(address).map_err(RpcError::State)?;
     let mut storage_proof = Vec::new();

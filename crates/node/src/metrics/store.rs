@@ -117,4 +117,13 @@ impl<S: Snapshot> Snapshot for WatchedSnapshot<S> {
     ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
         self.inner.scan(table, prefix)
     }
+
+    fn first_in(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Option<Entry>, StoreError> {
+        self.inner.first_in(table, first, last)
+    }
 }

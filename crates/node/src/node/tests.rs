@@ -224,6 +224,46 @@ fn a_durable_block_is_not_final_before_calls_see_it() {
     numbers("0x1");
 }
 
+/// The oldest blocks are removed from the store and from memory once blocks and receipts take too many
+/// bytes.
+#[test]
+fn the_last_blocks_within_a_size_are_kept() {
+    let mut config = NodeConfig::default();
+    config.chain.keep.history_bytes = 6_000;
+    let store = begun();
+    let made = with_blocks(&store, config, 40);
+    let compare = |node: &Node<MemoryStore>, lag: u64| {
+        node.shared.show();
+        let reader = open(&store).expect("a chain");
+        let bytes = reader.history_bytes().expect("it is read").expect("it is counted");
+        assert!((4_000..=6_000).contains(&bytes), "{bytes} bytes");
+        let stored = reader.oldest_block().expect("it is read").expect("some are kept");
+        let oldest = node.shared.history().oldest_kept().expect("some are kept");
+        assert!(stored > 20 && (oldest..=oldest + lag).contains(&stored), "{oldest}, {stored}");
+        assert_eq!(node.shared.window(), (oldest, 41 - oldest));
+        let client = client(node);
+        for number in 0..=40_u64 {
+            let tag = format!("{number:#x}");
+            let block = client.result("eth_getBlockByNumber", json!([tag, false]));
+            assert_eq!(block.is_object(), number == 0 || number >= oldest, "block {number}");
+            if number >= oldest {
+                let receipts = client.result("eth_getBlockReceipts", json!([tag]));
+                assert_eq!(receipts.as_array().map(Vec::len), Some(1), "block {number}");
+            }
+        }
+        let tag = format!("{:#x}", oldest - 1);
+        let (code, message) = client.error("eth_feeHistory", json!(["0x1", tag, []]));
+        assert_eq!(code, -32_001, "{message}");
+        let logs = json!([{ "fromBlock": tag, "toBlock": "latest" }]);
+        let (code, message) = client.error("eth_getLogs", logs);
+        assert!(message.contains(&format!("{oldest}")), "{code} {message}");
+    };
+    // When the last block was published, up to two others were not durable.
+    compare(&made, 2);
+    drop(made);
+    compare(&node(&store, config), 0);
+}
+
 #[test]
 fn fees_of_blocks_that_are_forgotten_are_an_error() {
     let config = NodeConfig { history_blocks: 2, ..NodeConfig::default() };

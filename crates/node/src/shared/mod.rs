@@ -68,6 +68,8 @@ pub struct Shared<S> {
     /// The chain after the last block that clients see, which is durable.
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
+    /// Whether the size of the kept blocks is limited, so that their number changes.
+    is_limited_by_bytes: bool,
     pub(crate) read_blocks: ReadBlocks,
     pub(crate) past: Past,
     pub(crate) feed: Feed,
@@ -169,6 +171,7 @@ impl<S: Snapshot> Shared<S> {
             made: RwLock::new(made),
             view: RwLock::new(view),
             history: RwLock::new(History::new(config.history_blocks, config.history_bytes)),
+            is_limited_by_bytes: config.chain.keep.history_bytes < u64::MAX,
             read_blocks: ReadBlocks::default(),
             past: Past::new(config),
             feed: Feed::default(),
@@ -212,6 +215,11 @@ impl<S: Snapshot> Shared<S> {
         let mut made = write(&self.made);
         while let Some(view) = made.unseen.pop_front_if(|view| is_durable(view)) {
             self.remember(Arc::clone(&view.head));
+            if self.is_limited_by_bytes
+                && let Ok(Some(oldest)) = view.state.reader().oldest_block()
+            {
+                write(&self.history).remove_before(oldest);
+            }
             *write(&self.view) = view;
         }
         drop(made);
@@ -252,6 +260,16 @@ impl<S: Snapshot> Shared<S> {
     /// next block if there is none.
     pub(crate) fn begin(&self, first: Option<Arc<StoredBlock>>, oldest: u64) {
         write(&self.history).begin(first, oldest);
+    }
+
+    /// Returns the number of the oldest block that is kept, and how many blocks are kept at most, or
+    /// now if their size is limited.
+    pub(crate) fn window(&self) -> (u64, u64) {
+        let head = self.view().head.number();
+        let history = self.history();
+        let oldest = history.oldest_kept().unwrap_or_default();
+        let now = head.saturating_add(1).saturating_sub(oldest);
+        (oldest, if self.is_limited_by_bytes { now } else { history.max_blocks() })
     }
 
     /// Returns the number of the block that the chain began with.

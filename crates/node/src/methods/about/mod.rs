@@ -32,7 +32,7 @@ pub(super) fn register<S: Snapshot>(
         Ok(price.ok_or_else(|| RpcError::Override("the chain has no blobs yet".to_owned()))?)
     })?;
     add(module, "eth_config", |it, _| Ok(config::config(&it.shared)?))?;
-    add(module, "eth_capabilities", |it, _| Ok(capabilities(it)))
+    add(module, "eth_capabilities", |it, _| Ok(capabilities(it)?))
 }
 
 /// Registers the method of a node that writes checkpoints.
@@ -115,29 +115,32 @@ impl Resource {
     }
 }
 
-fn capabilities<S: Snapshot>(it: &Context<S>) -> Capabilities {
+fn capabilities<S: Snapshot>(it: &Context<S>) -> Result<Capabilities, RpcError> {
     let head = Head {
         number: U64::from(it.shared.view().head.number()),
         hash: it.shared.view().head.hash,
     };
-    let (oldest, blocks) = {
-        let history = it.shared.history();
-        (history.oldest_kept().unwrap_or_default(), history.max_blocks())
-    };
+    let (oldest, blocks) = it.shared.window();
     let states = it.shared.past.blocks();
     let oldest_state = head.number.to::<u64>().saturating_add(1).saturating_sub(states);
     let kept = Resource::since(oldest, blocks);
     let state = Resource::since(oldest.max(oldest_state), states);
+    let proofs = state.clone();
+    let archived = it.shared.view().state.reader().archived_since();
+    let state = match archived.map_err(RpcError::State)? {
+        Some(since) => Resource::since(since.min(oldest_state), u64::MAX),
+        None => state,
+    };
     // Without state roots, nothing can be proved.
     let has_roots = !it.shared.view().head.header.state_root.is_zero();
     let none = Resource { disabled: true, oldest_block: None, delete_strategy: None };
-    Capabilities {
+    Ok(Capabilities {
         head,
-        stateproofs: if has_roots { state.clone() } else { none },
+        stateproofs: if has_roots { proofs } else { none },
         state,
         tx: kept.clone(),
         logs: kept.clone(),
         receipts: kept.clone(),
         blocks: kept,
-    }
+    })
 }
