@@ -19,12 +19,14 @@ pub(super) struct Commits {
     codes: Codes,
     /// Accounts that this block has committed, if the workers have their own handles. Other
     /// accounts are then not read from the database.
-    changed: Option<AddressSet>,
+    committed: Option<AddressSet>,
 }
 
 impl Commits {
-    pub(super) fn new(has_handles: bool) -> Self {
-        Self { codes: Codes::default(), changed: has_handles.then(AddressSet::default) }
+    /// Creates the commits of a block. `committed` are the accounts that the pre-block calls have
+    /// committed, if the workers have their own handles.
+    pub(super) fn new(committed: Option<AddressSet>) -> Self {
+        Self { codes: Codes::default(), committed }
     }
 
     /// Commits the next transaction, `tx`, with a receipt from `ethereum`.
@@ -54,15 +56,15 @@ impl Commits {
         let mut read = |address| ethereum.evm.db_mut().basic(address);
         let state = output.state(&mut read);
         let mut state = state.map_err(BlockExecutionError::other)?;
-        let changed = &self.changed;
-        let current = |address| match changed {
-            Some(changed) if !changed.contains(&address) => Ok(None),
+        let committed = &self.committed;
+        let current = |address| match committed {
+            Some(committed) if !committed.contains(&address) => Ok(None),
             _ => read(address),
         };
         let completed = self.codes.complete_all(&mut state, output.changes(), current);
         completed.map_err(BlockExecutionError::other)?;
-        if let Some(changed) = &mut self.changed {
-            changed.extend(state.keys());
+        if let Some(committed) = &mut self.committed {
+            committed.extend(state.keys());
         }
         ethereum.commit_transaction(EthTxResult {
             result: ResultAndState { result, state },

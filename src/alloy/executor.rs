@@ -228,7 +228,7 @@ where
         let before = handles.before_transactions(env, parent, &source)?;
         let executor = lease.executor();
         executor.set_access_list(lists);
-        let mut commits = Commits::new(true);
+        let mut commits = Commits::new(Some(before.committed));
         let mut commit_error = None;
         let mut remaining = transactions.iter();
         let mut on_commit = |output: Committed| {
@@ -243,7 +243,7 @@ where
             }
         };
         let parts = RequestParts {
-            parent: Some(Arc::new(before)),
+            parent: Some(Arc::new(before.changes)),
             on_commit: Some(&mut on_commit as _),
             cancel: None,
             max_workers: usize::MAX,
@@ -303,7 +303,7 @@ where
             (Some(payload), _) | (None, Err(payload)) => payload.resume(),
             (None, Ok(ran)) => ran,
         };
-        let mut commits = Commits::new(false);
+        let mut commits = Commits::new(None);
         for (output, tx) in committed.iter().zip(transactions) {
             commits.commit(&mut self.ethereum, output, tx.tx())?;
         }

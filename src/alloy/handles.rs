@@ -9,7 +9,7 @@ use alloy_evm::eth::receipt_builder::ReceiptBuilder;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_evm::{EvmEnv, EvmFactory, FromRecoveredTx, FromTxWithEncoded};
-use alloy_primitives::{Address, B256, Bytes, Log, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, map::AddressSet};
 use core::fmt;
 use revm::DatabaseRef;
 use revm::context::{BlockEnv, TxEnv};
@@ -25,8 +25,15 @@ pub(super) struct ParentBlock {
     pub(super) beacon_block_root: Option<B256>,
 }
 
+/// The effects of the pre-block calls.
+pub(super) struct PreBlock {
+    pub(super) changes: BundleState,
+    /// Accounts that the calls have committed, also without a change.
+    pub(super) committed: AddressSet,
+}
+
 type OpenHandle = dyn Fn(B256) -> Option<AnySource<'static>> + Send + Sync;
-type BeforeTransactions = dyn Fn(EvmEnv, ParentBlock, AnyState<'static>) -> Result<BundleState, BlockExecutionError>
+type BeforeTransactions = dyn Fn(EvmEnv, ParentBlock, AnyState<'static>) -> Result<PreBlock, BlockExecutionError>
     + Send
     + Sync;
 
@@ -67,8 +74,10 @@ impl Handles {
                 slot_number: None,
             };
             ethereum.create_executor(evm, context).apply_pre_execution_changes()?;
+            let committed = state.transition_state.iter().flat_map(|it| it.transitions.keys());
+            let committed = committed.copied().collect();
             state.merge_transitions(BundleRetention::PlainState);
-            Ok(state.take_bundle())
+            Ok(PreBlock { changes: state.take_bundle(), committed })
         };
         let open = move |parent| open(parent).map(AnySource::new);
         Self { open: Box::new(open), before: Box::new(before) }
@@ -79,7 +88,7 @@ impl Handles {
         (self.open)(parent)
     }
 
-    /// Returns the changes of the pre-block calls on `source`.
+    /// Returns the effects of the pre-block calls on `source`.
     ///
     /// # Errors
     /// Returns an error if a system call or a read of a handle fails.
@@ -88,7 +97,7 @@ impl Handles {
         env: EvmEnv,
         parent: ParentBlock,
         source: &AnySource<'static>,
-    ) -> Result<BundleState, BlockExecutionError> {
+    ) -> Result<PreBlock, BlockExecutionError> {
         let handle = source.open(WorkerId(0)).map_err(BlockExecutionError::other)?;
         (self.before)(env, parent, handle)
     }

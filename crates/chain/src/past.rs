@@ -9,8 +9,8 @@ use revm::{
 use std::sync::Arc;
 
 /// The state after an earlier block, read from a later state and either the undo records of the
-/// blocks in between or the archive. It holds only the snapshot of the later state, so reading many past states does not
-/// keep more old data in the store alive.
+/// blocks in between or the archive. It holds only the snapshot of the later state, so reading many
+/// past states does not keep more old data in the store alive.
 #[derive(Clone, Debug)]
 pub struct PastState<S> {
     /// Number of the last block that the state includes.
