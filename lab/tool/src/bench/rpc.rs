@@ -112,15 +112,18 @@ impl Node {
         let (answered, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
         let connection = || -> Result<(), RpcError> {
             let http = Http::new(&self.url, TIMEOUT)?;
-            while !is_over.load(Ordering::Relaxed) {
+            // Each connection gets at least one response, however late its thread starts.
+            loop {
                 let response = http.exchange(request)?;
                 if !response.windows(9).any(|it| it == b"\"result\":") {
                     let response = String::from_utf8_lossy(&response).into_owned();
                     return Err(RpcError::Refused { method, response });
                 }
                 answered.fetch_add(1, Ordering::Relaxed);
+                if is_over.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
             }
-            Ok(())
         };
         let begin = Instant::now();
         let ended: Result<Vec<()>, RpcError> = thread::scope(|scope| {
