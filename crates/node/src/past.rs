@@ -1,6 +1,7 @@
 //! States after earlier blocks, read with undo records from the store, or from the archive.
 
 use crate::limits::NodeConfig;
+use alloy_primitives::B256;
 use braid_chain::{LayeredState, PastState, Snapshot, StateReader, StoreError, Undo};
 use std::{
     collections::BTreeMap,
@@ -13,10 +14,10 @@ use std::{
 pub(crate) struct Past {
     blocks: u64,
     bytes: usize,
-    /// Whether records stay in the cache: not if blocks may be unwound while the node runs.
+    /// Whether records stay in the cache: not if the state after a block may be edited.
     is_cached: bool,
-    /// By block number.
-    records: Mutex<BTreeMap<u64, Arc<Undo>>>,
+    /// By block number, with the hash of the block: a follower replaces blocks.
+    records: Mutex<BTreeMap<u64, (B256, Arc<Undo>)>>,
 }
 
 impl Past {
@@ -59,7 +60,7 @@ impl Past {
             Ok(record)
         });
         // The records that this call needs are the newest ones.
-        while records.values().map(|record| record.bytes()).sum::<usize>() > self.bytes {
+        while records.values().map(|(_, record)| record.bytes()).sum::<usize>() > self.bytes {
             records.pop_first();
         }
         drop(records);
@@ -72,16 +73,20 @@ impl Past {
 
 /// Returns the undo record of a block, if it takes at most `bytes`, and caches it.
 fn record<S: Snapshot>(
-    records: &mut BTreeMap<u64, Arc<Undo>>,
+    records: &mut BTreeMap<u64, (B256, Arc<Undo>)>,
     reader: &StateReader<S>,
     block: u64,
     bytes: usize,
 ) -> Result<Option<Arc<Undo>>, StoreError> {
-    if let Some(record) = records.get(&block) {
+    let hash = reader.block_hash(block)?;
+    if let Some((of, record)) = records.get(&block)
+        && Some(*of) == hash
+    {
         return Ok(Some(Arc::clone(record)).filter(|record| record.bytes() <= bytes));
     }
     let record = reader.undo_within(block, bytes)?.map(Arc::new);
-    records.extend(record.iter().map(|record| (block, Arc::clone(record))));
+    let known = record.iter().zip(hash);
+    records.extend(known.map(|(record, hash)| (block, (hash, Arc::clone(record)))));
     Ok(record)
 }
 
@@ -271,7 +276,7 @@ mod tests {
         let state = made.chain().state().expect("a state");
         let held = |past: &Past| {
             let records = past.records.lock().expect("no panic");
-            records.values().map(|record| record.bytes()).collect::<Vec<_>>()
+            records.values().map(|(_, record)| record.bytes()).collect::<Vec<_>>()
         };
         let past = Past::new(&of(4, usize::MAX));
         assert!(past.state(&state, 3).expect("reads").is_some());
@@ -390,6 +395,6 @@ mod tests {
             println!("{what}: {opened:?}, and {each:?} for a slot");
         }
         let records = past.records.lock().expect("no panic");
-        println!("{} bytes", records.values().map(|record| record.bytes()).sum::<usize>());
+        println!("{} bytes", records.values().map(|(_, record)| record.bytes()).sum::<usize>());
     }
 }
